@@ -1,0 +1,86 @@
+# Everything is installed into .venv beside this file; only pip needs a network.
+# Another interpreter: make demo PYTHON=/path/to/python3.12
+
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+PIP := $(RUN) pip --disable-pip-version-check install --quiet
+
+export MPLBACKEND := agg
+export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
+export PYTHONNOUSERSITE := 1
+
+.PHONY: help demo test lint check bench validate docs clean
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+help:  ## what there is to make
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+
+demo: $(VENV)/.installed-connectrial  ## a simulated trial, analysed from files to report (demo-trial/)
+	$(VENV)/bin/connectrial demo demo-trial
+	@find demo-trial -name report.html | sed "s|^|The report: $$(pwd)/|"
+
+test: $(VENV)/.installed-test  ## the tests
+	$(RUN) pytest
+
+lint: $(VENV)/.installed-dev  ## style, types, and who may import whom
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(VENV)/bin/lint-imports
+
+check: lint  ## lint and the tests: all that must pass before a change goes in
+	$(RUN) pytest
+
+bench: $(VENV)/.installed-dev  ## speed: every bench/bench_*.py
+	@set -e; for script in bench/bench_*.py; do \
+	  if [ -e "$$script" ]; then echo "== $$script"; $(VENV)/bin/python "$$script"; \
+	  else echo "There is no bench/bench_*.py yet."; fi; done
+
+validate: $(VENV)/.installed-dev  ## error rates and coverage by simulation: every bench/validate_*.py
+	@set -e; for script in bench/validate_*.py; do \
+	  if [ -e "$$script" ]; then echo "== $$script"; $(VENV)/bin/python "$$script"; \
+	  else echo "There is no bench/validate_*.py yet."; fi; done
+
+docs: $(VENV)/.installed-docs  ## the documentation (docs/_build/html/index.html)
+	$(RUN) sphinx -W --keep-going -b html docs docs/_build/html
+	@echo "The documentation: $$(pwd)/docs/_build/html/index.html"
+
+clean:  ## remove what was made here, the environment too
+	rm -rf $(VENV) demo-trial build dist docs/_build docs/generated docs/gallery
+	rm -rf docs/sg_execution_times.rst .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests docs bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --------------------------------------------------------------------------------------------
+# The environment. A stamp says what is installed; a changed pyproject.toml installs again.
+
+$(VENV)/.installed-connectrial: pyproject.toml $(VENV)/.made
+	@echo "Installing connectrial into $(VENV) ..."
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed-%: pyproject.toml $(VENV)/.made
+	@echo "Installing connectrial and what $* needs into $(VENV) ..."
+	@$(PIP) --editable ".[$*]"
+	@touch $@ $(VENV)/.installed-connectrial
+
+# A command of a version manager may stand on PATH and yet not run, so each candidate is tried.
+$(VENV)/.made:
+	@set -eu; \
+	if "$(VENV)/bin/python" -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	then touch $@; exit 0; fi; \
+	if [ -n "$${PYTHON:-}" ]; then set -- "$$PYTHON"; \
+	else set -- python3 python3.13 python3.12 python3.11 python3.14 python; fi; \
+	seen=""; \
+	for candidate; do \
+	  version=$$("$$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue; \
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+	    if "$$candidate" -c 'import ensurepip, venv' 2>/dev/null; then \
+	      echo "Making $(VENV) with $$candidate (Python $$version) ..."; \
+	      "$$candidate" -m venv --clear "$(VENV)"; touch $@; exit 0; \
+	    else seen="$$seen $$candidate is $$version but has no venv module (Debian, Ubuntu: apt install python$$version-venv);"; fi; \
+	  else seen="$$seen $$candidate is $$version, which is too old;"; fi; \
+	done; \
+	echo "connectrial needs Python 3.11 or newer, and none was found:$${seen:- no Python on PATH at all;}" >&2; \
+	echo "install one (python.org, your package manager, or conda), or name it: make demo PYTHON=/path/to/python3.12" >&2; \
+	exit 2

@@ -1,0 +1,78 @@
+"""From a treatment trial's resting-state fMRI derivatives and clinical tables to its answer."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from connectrial._version import __version__
+
+if TYPE_CHECKING:
+    from connectrial.fc.censoring import censor_frames
+    from connectrial.fc.connectivity import correlate_parcels
+    from connectrial.fc.denoising import denoise
+    from connectrial.fc.networks import network_fc
+    from connectrial.fc.quality import dvars, framewise_displacement, tsnr
+    from connectrial.io.images import extract_time_series
+    from connectrial.report import render_report
+    from connectrial.run import load_results, plan_study, run_plan
+    from connectrial.simulate import simulate_trial
+    from connectrial.stats.edgewise import fit_edges
+    from connectrial.stats.mixed import fit_mixed
+    from connectrial.stats.multiplicity import adjust
+    from connectrial.stats.reliability import icc
+    from connectrial.study_file import load_study
+
+#: Name -> module that has it; nothing is imported before it is asked for.
+_PUBLIC = {
+    "load_study": "study_file",
+    "plan_study": "run",
+    "run_plan": "run",
+    "load_results": "run",
+    "render_report": "report",
+    "fit_mixed": "stats.mixed",
+    "fit_edges": "stats.edgewise",
+    "adjust": "stats.multiplicity",
+    "icc": "stats.reliability",
+    "framewise_displacement": "fc.quality",
+    "dvars": "fc.quality",
+    "tsnr": "fc.quality",
+    "censor_frames": "fc.censoring",
+    "denoise": "fc.denoising",
+    "correlate_parcels": "fc.connectivity",
+    "network_fc": "fc.networks",
+    "extract_time_series": "io.images",
+    "simulate_trial": "simulate",
+}
+
+__all__ = [
+    "__version__",
+    "adjust",
+    "censor_frames",
+    "correlate_parcels",
+    "denoise",
+    "dvars",
+    "extract_time_series",
+    "fit_edges",
+    "fit_mixed",
+    "framewise_displacement",
+    "icc",
+    "load_results",
+    "load_study",
+    "network_fc",
+    "plan_study",
+    "render_report",
+    "run_plan",
+    "simulate_trial",
+    "tsnr",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - PEP 562
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'connectrial' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"connectrial.{_PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

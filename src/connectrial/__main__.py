@@ -1,0 +1,5 @@
+"""``python -m connectrial``."""
+
+from connectrial.cli import main
+
+main()

@@ -1,0 +1,396 @@
+"""The command line: the only place that prints."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from connectrial._version import __version__
+from connectrial.errors import ConnectrialError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from connectrial.plan import Plan
+    from connectrial.results import Results
+
+app = typer.Typer(
+    name="connectrial",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="From a treatment trial's resting-state fMRI derivatives and clinical tables to the "
+    "trial's answer: one study file, one command, one report.",
+    epilog="Start with: connectrial demo    Your own data: connectrial init DATASET",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="Study file (TOML)")]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--participant-label",
+        "--participant_label",
+        help="Only these people (repeat, or separate by spaces or commas); participant level only",
+    ),
+]
+Sessions = Annotated[
+    list[str] | None,
+    typer.Option("--session-label", "--session_label", help="Only these sessions; likewise"),
+]
+Jobs = Annotated[
+    int, typer.Option("--n-jobs", "-j", help="Processes for the participant level; -1: all cores")
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"connectrial {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv says everything")
+    ] = 0,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version")
+    ] = False,
+) -> None:
+    level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
+    logging.basicConfig(
+        level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Argument(help="New folder for data and results")] = Path(
+        "demo-trial"
+    ),
+    n_jobs: Jobs = 2,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated trial", min=0)] = 2021,
+) -> None:
+    """Simulate a small ketamine trial with known effects and run everything on it.
+
+    Patients are scanned twice before and once after a 96-h infusion, matched controls once or
+    twice; MADRS over eight weeks, responders, dropouts. Needs no network and about a minute.
+
+    Example: connectrial demo my-demo
+    """
+    from connectrial.run.demonstration import run_demo
+
+    console = _console()
+    with _progress(console) as progress:
+        found = run_demo(out, n_jobs=n_jobs, seed=seed, progress=progress)
+    page = _write_report(found.results, found.folder)
+    console.print("[bold]Simulated data.[/] Known truth and what was found:")
+    _print_table(console, found.recovery)
+    console.print(found.summary)
+    _print_where(console, page, found.folder)
+
+
+@app.command()
+def init(
+    dataset: Annotated[Path, typer.Argument(help="Folder with participants.tsv, derivatives, ...")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Study file to write")] = Path(
+        "study.toml"
+    ),
+    derivatives: Annotated[
+        Path | None, typer.Option(help="Folder with the scans, where it lies elsewhere")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing study file")] = False,
+) -> None:
+    """Write a commented study file from what is on disk.
+
+    Example: connectrial init /data/my-trial -o my-trial.toml
+    """
+    from connectrial.errors import InputError
+    from connectrial.io.files import write_atomic
+    from connectrial.run.drafting import draft_study
+
+    if output.exists() and not force:
+        raise InputError(f"{output}: exists already; name another file with -o, or use --force")
+    draft = draft_study(dataset, derivatives=derivatives)
+    write_atomic(output, draft.text)
+    console = _console()
+    for note in draft.notes:
+        console.print(f"- {note}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"Wrote {output}. Read it, then: connectrial check {output}", highlight=False)
+
+
+@app.command()
+def check(study: StudyFile) -> None:
+    """Print all problems of a study file and its data at once; else print the plan.
+
+    Each scan's fate, each analysis with its model, columns, reference levels, rank and numbers of
+    people and observations, and a missing-visit matrix. Computes nothing.
+
+    Example: connectrial check study.toml
+    """
+    from connectrial.run.describing import print_plan
+
+    plan = _plan(study)
+    print_plan(plan, _console())
+    if plan.problems:
+        _refuse(plan.problems)
+
+
+@app.command()
+def run(
+    study: StudyFile,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the results")],
+    level: Annotated[
+        str | None, typer.Option(help="participant or group: only that half; default both")
+    ] = None,
+    participant_label: Labels = None,
+    session_label: Sessions = None,
+    n_jobs: Jobs = 1,
+) -> None:
+    """Run a study: scans to FC, FC and scores to results, results to one report.
+
+    A run that was broken off goes on where it stopped; what is done and still current is kept.
+
+    Example: connectrial run study.toml results --n-jobs 4
+
+    On a cluster: connectrial run study.toml results --level participant --participant-label 01,
+    then once: connectrial run study.toml results --level group
+    """
+    _run(study, out, level, _split(participant_label), _split(session_label), n_jobs)
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of an earlier run")],
+) -> None:
+    """Make the report again from saved results.
+
+    Example: connectrial report results
+    """
+    from connectrial.run import load_results
+
+    results = load_results(out)
+    console = _console()
+    _print_where(console, _write_report(results, out), out)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the study file, for editors that check as you type.
+
+    Example: connectrial schema > connectrial.schema.json
+    """
+    import json
+
+    from connectrial.study import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+
+
+def _run(
+    study: Path,
+    out: Path,
+    level: str | None,
+    subjects: list[str] | None,
+    sessions: list[str] | None,
+    n_jobs: int,
+) -> None:
+    from connectrial.errors import InputError
+    from connectrial.run import run_plan
+
+    if level not in (None, "participant", "group"):
+        raise InputError(f"--level: is {level!r}; allowed are participant and group")
+    if (subjects or sessions) and level != "participant":
+        raise InputError(
+            "--participant-label and --session-label: belong to '--level participant'; the group level "
+            "takes everyone that the study includes"
+        )
+    if n_jobs == 0 or n_jobs < -1:
+        raise InputError(f"--n-jobs: is {n_jobs}; allowed are 1 and more, or -1 for all cores")
+    plan = _plan(study, subjects=subjects, sessions=sessions)
+    blocking = plan.data_problems if level == "participant" else plan.problems
+    if blocking:
+        _refuse(blocking)
+    console = _console()
+    with _progress(console) as progress:
+        results = run_plan(
+            plan,
+            out,
+            n_jobs=n_jobs,
+            level=level,  # type: ignore[arg-type]  # checked above
+            progress=progress,
+        )
+    if results is None:
+        console.print(f"FC of {_sessions(plan)} sessions is in {out}", highlight=False)
+        return
+    from connectrial.run.describing import print_answer
+
+    print_answer(results, console)
+    _print_where(console, _write_report(results, out), out)
+
+
+def _sessions(plan: Plan) -> int:
+    scans = plan.people.scans
+    return len(scans.loc[scans["included"], ["subject", "session"]].drop_duplicates())
+
+
+def _plan(
+    study: Path, *, subjects: list[str] | None = None, sessions: list[str] | None = None
+) -> Plan:
+    from connectrial.run import plan_study
+    from connectrial.study_file import load_study
+
+    return plan_study(load_study(study), subjects=subjects, sessions=sessions)
+
+
+def _write_report(results: Results, out: Path) -> Path:
+    from connectrial.io.files import write_atomic
+    from connectrial.report import render_report
+
+    page = out / "report.html"
+    write_atomic(page, render_report(results))
+    return page
+
+
+def _split(labels: list[str] | None) -> list[str] | None:
+    """Take labels as they are typed: repeated, or in one word with spaces or commas."""
+    if not labels:
+        return None
+    return [one for label in labels for one in label.replace(",", " ").split()]
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    # In a file or a pipe a table keeps its rows whole, however long they are.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 220)
+
+
+def _print_table(console: Console, table: Any) -> None:  # noqa: ANN401 - pandas stays lazy
+    from connectrial.run.describing import as_rich
+
+    console.print(as_rich(table))
+
+
+def _print_where(console: Console, page: Path, out: Path) -> None:
+    console.print(f"Results: {out / 'group' / 'results.tsv'}", highlight=False)
+    console.print(f"Report:  {page.resolve()}", highlight=False)
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """Show bars in a terminal; elsewhere say nothing."""
+    if not console.is_terminal:
+        yield lambda step, done, total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=total)
+            bars.update(tasks[step], completed=done, total=total)
+
+        yield show
+
+
+def _refuse(problems: tuple[str, ...]) -> NoReturn:
+    count = len(problems)
+    print(f"{count} problem{'s' if count > 1 else ''}:", file=sys.stderr)
+    for problem in problems:
+        print(f"- {problem}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def _guarded(command: Callable[[], Any]) -> NoReturn:
+    """Turn what the user can mend into one message and exit code 2."""
+    try:
+        command()
+    except ConnectrialError as error:
+        _refuse(error.problems)
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on where it left off.", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        raise SystemExit(0) from None
+    raise SystemExit(0)
+
+
+def main() -> NoReturn:
+    """Run the command ``connectrial``."""
+    _guarded(app)
+
+
+bids = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@bids.command()
+def _bids_app(
+    bids_dir: Annotated[Path, typer.Argument(help="Derivatives folder (fMRIPrep, XCP-D, ...)")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the results")],
+    level: Annotated[str, typer.Argument(metavar="{participant,group}", help="Which half to run")],
+    study: Annotated[
+        Path | None,
+        typer.Option(
+            help="Study file; default: study.toml in BIDS_DIR, else one is drafted in OUT"
+        ),
+    ] = None,
+    participant_label: Labels = None,
+    session_label: Sessions = None,
+    n_jobs: Annotated[
+        int, typer.Option("--n-jobs", "--nprocs", "--n_cpus", help="Processes; -1: all cores")
+    ] = 1,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version")
+    ] = False,
+) -> None:
+    """Run a study in the form of a BIDS App: BIDS_DIR OUT {participant,group}."""
+    from connectrial.run.bids_form import study_for
+
+    if level not in ("participant", "group"):
+        from connectrial.errors import InputError
+
+        raise InputError(f"level: is {level!r}; allowed are participant and group")
+    file = study_for(bids_dir, out, study=study)
+    _run(file, out, level, _split(participant_label), _split(session_label), n_jobs)
+
+
+def bids_app() -> NoReturn:
+    """Run the command ``connectrial-bids-app``."""
+    # BIDS Apps take labels separated by spaces; click takes one value an option.
+    sys.argv[1:] = _join_labels(sys.argv[1:])
+    _guarded(bids)
+
+
+def _join_labels(words: list[str]) -> list[str]:
+    """Join the values behind a label option into one, as ``--participant-label 01 02``."""
+    joined: list[str] = []
+    taking = False
+    for word in words:
+        is_label_option = word.replace("_", "-") in ("--participant-label", "--session-label")
+        if word.startswith("-"):
+            taking = is_label_option
+            joined.append(word)
+            continue
+        if taking and joined and not joined[-1].startswith("-"):
+            joined[-1] += f" {word}"
+        else:
+            joined.append(word)
+    return joined

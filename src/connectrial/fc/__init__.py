@@ -1,0 +1,1 @@
+"""From the signal of parcels to functional connectivity: arrays in, arrays out."""

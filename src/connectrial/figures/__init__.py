@@ -1,0 +1,1 @@
+"""Figures: tables in, matplotlib figure (or inline SVG) out; nothing here saves or computes."""

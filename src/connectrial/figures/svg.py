@@ -1,0 +1,84 @@
+"""A figure as a piece of a page: inline SVG that follows the page's light or dark theme."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape, quoteattr
+
+import matplotlib as mpl
+
+from connectrial.figures.palette import STYLE, THEMED
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CSS_PIXELS_PER_INCH = 104  # a little above the 96 of CSS, so that 8 pt are read with ease
+#: Nothing that changes from run to run: the same figure gives the same bytes.
+METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+
+
+def figure_svg(figure: Figure, *, name: str, alt: str) -> str:
+    """Turn a figure into an ``svg`` element for a page.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Any figure of this package.
+    name : str
+        Unique on the page; ids inside the element start with it.
+    alt : str
+        What the figure shows, for those who cannot see it.
+
+    Returns
+    -------
+    str
+        The element, escaped where text came from tables, with text as text, theme colours as CSS
+        variables and nothing that depends on the clock.
+    """
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    buffer = io.StringIO()
+    # Ids are hashes of content and salt: with the name as salt no two figures of a page share one.
+    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
+        # Straight to the drawing: savefig draws everything twice to find the layout.
+        canvas: Any = FigureCanvasSVG(figure)
+        canvas.print_svg(buffer, metadata=METADATA)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = _prefix_ids(text, _identifier(name))
+    for colour, variable in THEMED.items():
+        text = text.replace(f": {colour}", f": var({variable})")
+    text = _shorten(text)
+    label = f'role="img" aria-label={quoteattr(alt)} focusable="false"'
+    width = round(float(figure.get_figwidth()) * CSS_PIXELS_PER_INCH)
+    # A small drawing stays small on a wide page: its letters must not outgrow the page's.
+    return text.replace("<svg ", f'<svg {label} style="max-width: {width}px" ', 1)
+
+
+def _identifier(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "figure"
+
+
+def _prefix_ids(text: str, prefix: str) -> str:
+    """Make ids unique on a page that holds many figures."""
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
+    text = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', text)
+    return re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)
+
+
+def _shorten(text: str) -> str:
+    """Cut coordinates to three decimals; what a reader reads stays as it is."""
+    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d+\.\d{3})\d+", r"\1", tag.group(0)), text)
+    return re.sub(r"\n\s+", "\n", text)
+
+
+def text_element(x: float, y: float, text: str, *, css: str = "", anchor: str = "start") -> str:
+    """One line of text as an SVG element, escaped."""
+    return (
+        f'<text x="{x:g}" y="{y:g}" class={quoteattr(css)} text-anchor="{anchor}">'
+        f"{escape(text)}</text>"
+    )

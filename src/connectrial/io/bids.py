@@ -1,0 +1,345 @@
+"""What is on disk: the runs of a derivatives folder, by the names that the field's tools write.
+
+XCP-D (0.2 to 26), giga_connectome, HALFpipe and fMRIPrep. Only ``sub-*/[ses-*/]func`` and the task
+folders in it are looked at, so a link that leads back up cannot trap the search.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from connectrial.data import Scan, ScanKind
+from connectrial.errors import InputError
+from connectrial.io.func_files import (
+    KINDS,
+    FuncFile,
+    FuncFiles,
+    atlas_of,
+    description_of,
+    list_func_files,
+    report_broken,
+    sort_by_kind,
+)
+from connectrial.io.names import bids_name, match_label, natural_key, parse_entities
+from connectrial.io.run_checks import report_double, without_concatenations
+from connectrial.io.series import SeriesHeader, survey_series
+from connectrial.io.sidecars import Sidecars, read_dataset_description, read_motion
+
+__all__ = [
+    "ScanIndex",
+    "SeriesHeader",
+    "bids_name",
+    "index_scans",
+    "parse_entities",
+    "read_dataset_description",
+    "read_motion",
+    "survey_series",
+]
+
+Kind = Literal["auto", "time series", "matrices", "images"]
+
+_SCAN_KINDS: dict[str, ScanKind] = {
+    "time series": "time series",
+    "matrices": "matrix",
+    "images": "image",
+}
+_NONE = "none"  # how a study file names the files that lack an entity
+# Option by option, the key of the study file that settles it.
+_KEYS = {
+    "task": "[data] task",
+    "space": "[data] space",
+    "atlas": "[atlas] name",
+    "description": "[data] description",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanIndex:
+    """The runs that a derivatives folder holds, and what is unclear about them.
+
+    Attributes
+    ----------
+    root : Path
+        The folder.
+    kind : {"image", "time series", "matrix"} or None
+        What the scans are; None where nothing was found.
+    scans : tuple of Scan
+        By subject, session and run, numbers in numeric order.
+    subjects : tuple of str
+        Every ``sub-`` folder, those without a usable scan too.
+    sessions : tuple of str
+        Every session label seen.
+    choices : mapping
+        For task, space, atlas and description: how many scans bear each label ("none" where the
+        name lacks the entity), before any was chosen.
+    ambiguous : mapping
+        The part of `choices` that must be settled: more than one label is left.
+    found : mapping
+        How many files of each kind there are.
+    problems, notes : tuple of str
+        What must be put right; what was handled.
+    """
+
+    root: Path
+    kind: ScanKind | None
+    scans: tuple[Scan, ...]
+    subjects: tuple[str, ...]
+    sessions: tuple[str, ...]
+    choices: Mapping[str, Mapping[str, int]]
+    ambiguous: Mapping[str, Mapping[str, int]]
+    found: Mapping[str, int]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def index_scans(
+    derivatives: Path,
+    *,
+    kind: Kind = "auto",
+    task: str | None = None,
+    space: str | None = None,
+    atlas: str | None = None,
+    description: str | None = None,
+    subjects: Sequence[str] | None = None,
+    sessions: Sequence[str] | None = None,
+) -> ScanIndex:
+    """Find the runs of a derivatives folder by their names.
+
+    Parameters
+    ----------
+    derivatives : Path
+        Folder that holds ``sub-*`` folders.
+    kind : {"auto", "time series", "matrices", "images"}
+        What to look for; "auto" takes the first of time series, matrices, images that is there.
+    task, space, atlas, description : str, optional
+        Keep files with this label; "none" keeps those without one. ``atlas`` also reads ``seg-``;
+        ``description`` reads ``desc-`` or ``hash-`` or HALFpipe's ``feature-``; a space may name
+        its resolution as in ``MNI152NLin6Asym:res-2``.
+    subjects, sessions : sequence of str, optional
+        Keep only these, with or without ``sub-`` and ``ses-``.
+
+    Returns
+    -------
+    ScanIndex
+        Several labels where none was chosen, two files for one run, labels that are not there,
+        unreadable links: each is a sentence in ``problems``, and no scan is passed over without
+        a sentence in ``problems`` or ``notes``.
+
+    Raises
+    ------
+    InputError
+        When the folder is missing or is no folder.
+    """
+    survey = list_func_files(Path(derivatives))
+    groups = sort_by_kind(survey)
+    found = {name: len(groups[name]) for name in KINDS}
+    chosen = _choose_kind(survey, groups, kind)
+    files = _keep_people(survey, groups.get(chosen or "", []), subjects, sessions)
+    wanted = {"task": task, "space": space, "atlas": atlas, "description": description}
+    labels = _labels(files)
+    choices = _count(files, labels)
+    files = _keep_labels(survey, files, labels, choices, wanted)
+    ambiguous = {
+        option: counts for option, counts in _count(files, labels).items() if len(counts) > 1
+    }
+    for option, counts in ambiguous.items():
+        listed = ", ".join(f"{label!r} ({n} files)" for label, n in counts.items())
+        survey.problems.append(
+            f"{survey.root}: several choices of {option}: {listed}; choose one in the study file: "
+            f"{_KEYS[option]} = {next(iter(counts))!r}"
+        )
+    files = without_concatenations(survey, files, chosen)
+    report_double(survey, files, labels)
+    scans = _make_scans(survey, files, labels, chosen)
+    report_broken(survey, chosen)
+    return ScanIndex(
+        root=survey.root,
+        kind=_SCAN_KINDS[chosen] if chosen else None,
+        scans=scans,
+        subjects=tuple(sorted(survey.subjects, key=natural_key)),
+        sessions=tuple(sorted(survey.sessions, key=natural_key)),
+        choices=choices,
+        ambiguous=ambiguous,
+        found=found,
+        problems=tuple(survey.problems),
+        notes=tuple(survey.notes),
+    )
+
+
+def _choose_kind(survey: FuncFiles, groups: Mapping[str, list[FuncFile]], kind: Kind) -> str | None:
+    if kind != "auto" and kind not in KINDS:
+        raise InputError(
+            f"kind {kind!r} is none of 'auto', {', '.join(map(repr, KINDS))}: set [data] kind"
+        )
+    present = [name for name in KINDS if groups[name]]
+    if kind != "auto":
+        if kind not in present and survey.subjects:
+            instead = f"; there are {' and '.join(present)}" if present else ""
+            survey.problems.append(
+                f"{survey.root}: no {kind} below sub-*/[ses-*/]func{instead}; set [data] kind"
+            )
+        return kind
+    if not present:
+        if survey.subjects:
+            survey.problems.append(
+                f"{survey.root}: below {len(survey.subjects)} sub-* folders there is no "
+                "*_timeseries.tsv, *_relmat.tsv (or *_conmat.tsv, *_matrix.txt), nor "
+                f"*_desc-preproc_bold.nii.gz in a func folder{_other_files(survey)}"
+            )
+        return None
+    if len(present) > 1:
+        survey.notes.append(
+            f"{survey.root}: there are {' and '.join(present)}; {present[0]} are read "
+            f"([data] kind = {present[1]!r} takes the others)"
+        )
+    return present[0]
+
+
+def _other_files(survey: FuncFiles) -> str:
+    """Say what stands there instead of what can be read."""
+    cifti = sum(
+        f.entities["extension"] in {".dtseries.nii", ".ptseries.nii", ".pconn.nii"}
+        for f in survey.files
+    )
+    raw = sum(f.entities["suffix"] == "bold" and "space" not in f.entities for f in survey.files)
+    if cifti:
+        return f"; there are {cifti} CIFTI files, which are not read yet"
+    return f"; there are {raw} raw images: name the folder of their derivatives" if raw else ""
+
+
+def _keep_people(
+    survey: FuncFiles,
+    files: list[FuncFile],
+    subjects: Sequence[str] | None,
+    sessions: Sequence[str] | None,
+) -> list[FuncFile]:
+    """Keep the subjects and sessions that were asked for."""
+    for asked, known, prefix in (
+        (subjects, survey.subjects, "sub-"),
+        (sessions, survey.sessions, "ses-"),
+    ):
+        if asked is None:
+            continue
+        keep = set()
+        for label in asked:
+            match = match_label(label, known=known, prefix=prefix)
+            if match.label not in known:
+                survey.problems.append(
+                    match.problem
+                    or f"{survey.root}: there is no {prefix}{match.label}; "
+                    f"there are {', '.join(sorted(known, key=natural_key)[:8])} ..."
+                )
+            keep.add(match.label)
+        files = [f for f in files if (f.subject if prefix == "sub-" else f.session) in keep]
+    return files
+
+
+def _labels(files: Iterable[FuncFile]) -> dict[str, Callable[[FuncFile], str]]:
+    """Return, for each option, the function that reads a file's label."""
+    resolutions: dict[str | None, set[str | None]] = defaultdict(set)
+    for file in files:
+        resolutions[file.entities.get("space")].add(file.entities.get("res"))
+
+    def space(file: FuncFile) -> str:
+        name = file.entities.get("space")
+        if len(resolutions[name]) > 1:
+            return f"{name or _NONE}:res-{file.entities.get('res', 'native')}"
+        return name or _NONE
+
+    return {
+        "task": lambda f: f.entities.get("task", _NONE),
+        "space": space,
+        "atlas": lambda f: atlas_of(f) or _NONE,
+        "description": lambda f: description_of(f) or _NONE,
+    }
+
+
+def _count(
+    files: Sequence[FuncFile], labels: Mapping[str, Callable[[FuncFile], str]]
+) -> dict[str, dict[str, int]]:
+    return {
+        option: dict(sorted(Counter(map(label, files)).items())) for option, label in labels.items()
+    }
+
+
+def _keep_labels(
+    survey: FuncFiles,
+    files: list[FuncFile],
+    labels: Mapping[str, Callable[[FuncFile], str]],
+    choices: Mapping[str, Mapping[str, int]],
+    wanted: Mapping[str, str | None],
+) -> list[FuncFile]:
+    for option, key in _KEYS.items():
+        name, label = wanted[option], labels[option]
+        if name is None or not files:
+            continue
+        kept = [f for f in files if name in {label(f), label(f).partition(":")[0]}]
+        if not kept:
+            near = difflib.get_close_matches(name, choices[option], n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            survey.problems.append(
+                f"{survey.root}: no file has {option} {name!r}; there are "
+                f"{', '.join(map(repr, choices[option]))}{hint or ';'} set {key}"
+            )
+        files = kept
+    return files
+
+
+def _make_scans(
+    survey: FuncFiles,
+    files: Sequence[FuncFile],
+    labels: Mapping[str, Callable[[FuncFile], str]],
+    chosen: str | None,
+) -> tuple[Scan, ...]:
+    """Join each file with its confounds, mask and repetition time."""
+    if chosen is None:
+        return ()
+    sidecars = Sidecars(survey.root, survey.files)
+    scans = []
+    for file in files:
+        e = file.entities
+        scans.append(
+            Scan(
+                subject=file.subject,
+                session=file.session,
+                run=e.get("run"),
+                kind=_SCAN_KINDS[chosen],
+                path=file.path,
+                task=e.get("task"),
+                space=e.get("space"),
+                atlas=atlas_of(file),
+                description="preproc" if chosen == "images" else description_of(file),
+                confounds=sidecars.confounds(file),
+                mask=sidecars.mask(file) if chosen == "images" else None,
+                repetition_time_s=sidecars.repetition_time_s(file),
+            )
+        )
+    survey.problems += sidecars.problems
+    survey.notes += _missing_parts(survey, scans, chosen)
+    return tuple(
+        sorted(scans, key=lambda s: (*map(natural_key, (s.subject, s.session, s.run)), s.path))
+    )
+
+
+def _missing_parts(survey: FuncFiles, scans: Sequence[Scan], chosen: str) -> list[str]:
+    """Say what the scans lack."""
+    lacking = {"confounds or motion table": [s.name for s in scans if s.confounds is None]}
+    if chosen == "images":
+        lacking["brain mask"] = [s.name for s in scans if s.mask is None]
+    if chosen != "matrices":
+        lacking["stated repetition time"] = [s.name for s in scans if s.repetition_time_s is None]
+    notes = []
+    for what, those in lacking.items():
+        if those and len(those) == len(scans):
+            notes.append(f"{survey.root}: no scan has a {what}")
+        elif those:
+            shown = ", ".join(those[:5]) + (" ..." if len(those) > 5 else "")
+            notes.append(
+                f"{survey.root}: {len(those)} of {len(scans)} scans lack a {what}: {shown}"
+            )
+    return notes

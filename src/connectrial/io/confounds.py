@@ -1,0 +1,95 @@
+"""Read an fMRIPrep confounds table with its sidecar."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from connectrial.errors import InputError
+
+# A head in a coil does not turn this far; degrees under a radian's name do.
+_LARGEST_ROTATION_RAD = 1.0
+
+
+def read_confounds(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read a confounds table (fMRIPrep 20 to 25, or an XCP-D motion table).
+
+    Parameters
+    ----------
+    path : Path
+        ``*_desc-confounds_timeseries.tsv`` (``_regressors.tsv`` in older versions), or
+        ``*_motion.tsv``. The sidecar of the same name ending in ``.json`` is read if it is there.
+
+    Returns
+    -------
+    table : DataFrame
+        One row per frame, all numbers; ``n/a`` is NaN.
+    metadata : dict
+        The sidecar's content; empty without one.
+
+    Raises
+    ------
+    InputError
+        If a file is absent or unreadable, the table has no rows, two columns bear one name, a cell
+        holds no number, or rotations are too large to be radians.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such confounds table")
+    try:
+        raw = pd.read_csv(
+            path,
+            sep="\t",
+            dtype="str",
+            header=None,
+            keep_default_na=False,
+            na_values=["n/a"],
+            encoding="utf-8-sig",
+        )
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise InputError(f"{path}: this is not a tab-separated table ({error})") from error
+    # Read without a header, because pandas would silently rename a repeated column.
+    names = raw.iloc[0].astype("str").str.strip()
+    if names.duplicated().any():
+        raise InputError(f"{path}: column {names[names.duplicated()].iloc[0]!r} occurs twice")
+    text = raw.iloc[1:].set_axis(names.to_list(), axis=1).reset_index(drop=True)
+    if text.empty:
+        raise InputError(f"{path}: the table has a header but no frames")
+    table = text.apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    wrong = table.isna().to_numpy() & text.notna().to_numpy()
+    if wrong.any():
+        row, column = (int(i) for i in np.argwhere(wrong)[0])
+        raise InputError(
+            f"{path}, line {row + 2}, column {text.columns[column]!r}: "
+            f"{text.iloc[row, column]!r} is no number; a missing value is written n/a"
+        )
+    _check_rotations(table, path)
+    return table, _read_sidecar(path.with_suffix(".json"))
+
+
+def _check_rotations(table: pd.DataFrame, path: Path) -> None:
+    rotations = table[[name for name in ("rot_x", "rot_y", "rot_z") if name in table]]
+    largest = np.nanmax(np.abs(rotations.to_numpy()), initial=0.0)
+    if largest > _LARGEST_ROTATION_RAD:
+        raise InputError(
+            f"{path}: a rotation reaches {largest:.3g}, which as radians is "
+            f"{np.rad2deg(largest):.0f} degrees; the columns rot_* must hold radians, "
+            "so convert them if these are degrees"
+        )
+
+
+def _read_sidecar(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: the sidecar is not valid JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise InputError(
+            f"{path}: the sidecar must be a JSON object; got a {type(content).__name__}"
+        )
+    return content

@@ -1,0 +1,238 @@
+"""The files of a derivatives folder, subject by subject, and what each of them holds.
+
+Only ``sub-*/[ses-*/]func`` and the task folders in it (HALFpipe's) are looked at, so a link that
+leads back up cannot trap the search.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from connectrial.errors import InputError
+from connectrial.io.names import RUN_ENTITIES, bids_label, natural_key, parse_entities
+
+KINDS = ("time series", "matrices", "images")
+
+_TEXT = frozenset({".tsv", ".txt", ".csv"})
+# What other tools call *_timeseries.tsv although no parcel is in it.
+_NOT_PARCELS = frozenset({"confounds", "aroma", "mixing", "metrics", "rois"})
+
+
+class FuncFile(NamedTuple):
+    """One file below a subject's func folder."""
+
+    path: Path
+    subject: str
+    session: str | None
+    entities: dict[str, str]
+
+    @property
+    def run_key(self) -> tuple[str | None, ...]:
+        """What all files of one acquisition share."""
+        return (self.subject, self.session, *(self.entities.get(e) for e in RUN_ENTITIES[2:]))
+
+
+@dataclass(slots=True)
+class FuncFiles:
+    """What one walk through the folder brought to light."""
+
+    root: Path
+    files: list[FuncFile] = field(default_factory=list)
+    subjects: set[str] = field(default_factory=set)
+    sessions: set[str] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    broken: list[FuncFile] = field(default_factory=list)
+    empty: list[FuncFile] = field(default_factory=list)
+
+    def entries(self, folder: Path) -> list[os.DirEntry[str]]:
+        """Return what stands in a folder, numbers in numeric order."""
+        try:
+            with os.scandir(folder) as found:
+                return sorted(found, key=lambda entry: natural_key(entry.name))
+        except PermissionError:
+            self.problems.append(f"{folder}: this folder may not be read; change its permissions")
+            return []
+
+    def folders(self, parent: Path, prefix: str) -> list[Path]:
+        """Return the folders in a folder whose names begin with `prefix`."""
+        return [
+            parent / entry.name
+            for entry in self.entries(parent)
+            if entry.name.startswith(prefix) and entry.is_dir()
+        ]
+
+
+def list_func_files(root: Path) -> FuncFiles:
+    """List the files of every subject's func folders."""
+    survey = FuncFiles(root)
+    if not root.exists():
+        raise InputError(f"{root}: there is no such folder; check [data] derivatives")
+    if not root.is_dir():
+        raise InputError(f"{root}: this is a file; [data] derivatives names a folder")
+    for subject in survey.folders(root, "sub-"):
+        label = subject.name[4:]
+        survey.subjects.add(label)
+        below = survey.folders(subject, "ses-")
+        for session in below:
+            survey.sessions.add(session.name[4:])
+            _list_func(survey, session, label, session.name[4:])
+        _list_func(survey, subject, label, None)
+    if not survey.subjects:
+        survey.problems.append(_no_subjects(survey))
+    _report_alike(survey)
+    return survey
+
+
+def _list_func(survey: FuncFiles, folder: Path, subject: str, session: str | None) -> None:
+    func = folder / "func"
+    if not func.is_dir():
+        return
+    for place in (func, *survey.folders(func, "task-")):
+        for entry in survey.entries(place):
+            path = place / entry.name
+            if not entry.name.startswith("sub-") or entry.is_dir():
+                continue
+            entities = parse_entities(entry.name)
+            if not entry.is_file():  # a link to something that is not here
+                survey.broken.append(FuncFile(path, subject, session, entities))
+                continue
+            _check_place(survey, path, entities, subject, session)
+            label = session if session is not None else entities.get("ses")
+            if label is not None:
+                survey.sessions.add(label)
+            survey.files.append(FuncFile(path, subject, label, entities))
+
+
+def _check_place(
+    survey: FuncFiles, path: Path, entities: Mapping[str, str], subject: str, session: str | None
+) -> None:
+    """Note a file whose name says another subject or session than its folder."""
+    for key, folder, name in (
+        ("sub", subject, entities.get("sub")),
+        ("ses", session, entities.get("ses")),
+    ):
+        if folder is not None and name is not None and name != folder:
+            if bids_label(name).lower() == bids_label(folder).lower():
+                continue
+            survey.problems.append(
+                f"{path}: the name says {key}-{name} but the folder {key}-{folder}; "
+                "move or rename the file"
+            )
+
+
+def _no_subjects(survey: FuncFiles) -> str:
+    """Say that no subject is here, and where there are some."""
+    root = survey.root
+    near = survey.folders(root, "")
+    if (root / "derivatives").is_dir():
+        near += survey.folders(root / "derivatives", "")
+    hints = [str(p) for p in near if survey.folders(p, "sub-")]
+    advice = f"; did you mean {' or '.join(hints[:3])}?" if hints else ""
+    return f"{root}: no folder here is called sub-<label>{advice}"
+
+
+def _report_alike(survey: FuncFiles) -> None:
+    """Report labels that fall together once BIDS has taken what it does not allow."""
+    for prefix, labels in (("sub", survey.subjects), ("ses", survey.sessions)):
+        alike: dict[str, list[str]] = defaultdict(list)
+        for label in sorted(labels):
+            alike[bids_label(label)].append(label)
+        for short, group in alike.items():
+            if len(group) > 1:
+                survey.problems.append(
+                    f"{survey.root}: {prefix}- labels {', '.join(map(repr, group))} all become "
+                    f"{short!r} in BIDS names; rename one of them"
+                )
+        odd = [label for label in sorted(labels) if bids_label(label) != label]
+        if odd:
+            survey.notes.append(
+                f"{survey.root}: {prefix}- labels that BIDS does not allow are read as they stand "
+                f"and written without the odd characters: {', '.join(map(repr, odd))}"
+            )
+
+
+def kind_of(file: FuncFile) -> str | None:
+    """Return "time series", "matrices" or "images" if the file is one of them."""
+    e = file.entities
+    suffix, extension = e["suffix"], e["extension"]
+    if extension in _TEXT:
+        if suffix == "timeseries":
+            if e.get("stat", "mean") != "mean" or e.get("desc") in _NOT_PARCELS:
+                return None
+            return "time series"
+        if suffix in {"relmat", "conmat"}:
+            measure = e.get("stat") or e.get("meas") or e.get("measure") or "pearsoncorrelation"
+            return "matrices" if measure.lower() == "pearsoncorrelation" else None
+        if suffix == "matrix" and e.get("desc") == "correlation":
+            return "matrices"
+    elif extension in {".nii.gz", ".nii"} and suffix == "bold" and e.get("desc") == "preproc":
+        return "images"
+    return None
+
+
+def sort_by_kind(survey: FuncFiles) -> dict[str, list[FuncFile]]:
+    """Return the files that hold time series, matrices and images; empty ones are set aside."""
+    groups: dict[str, list[FuncFile]] = {name: [] for name in KINDS}
+    for file in survey.files:
+        name = kind_of(file)
+        if name is None:
+            continue
+        if file.path.stat().st_size == 0:
+            survey.empty.append(file)
+            continue
+        groups[name].append(file)
+    named = [f for f in groups["time series"] if atlas_of(f) is not None]
+    if named and len(named) < len(groups["time series"]):
+        survey.notes.append(
+            f"{survey.root}: {len(groups['time series']) - len(named)} time series without an "
+            "atlas in their name are passed over, since others name one"
+        )
+        groups["time series"] = named
+    return groups
+
+
+def atlas_of(file: FuncFile) -> str | None:
+    """Return the atlas: ``atlas-``, or ``seg-`` of XCP-D 0.7 to 0.14 and giga_connectome."""
+    return file.entities.get("atlas") or file.entities.get("seg")
+
+
+def description_of(file: FuncFile) -> str | None:
+    """Return what tells apart two computations from one run: desc, XCP-D's hash, or feature."""
+    e = file.entities
+    if e["suffix"] == "bold":
+        return None  # images are chosen by desc-preproc already
+    desc = None if e["suffix"] == "matrix" else e.get("desc")
+    return desc or e.get("hash") or e.get("feature")
+
+
+def report_broken(survey: FuncFiles, chosen: str | None) -> None:
+    """Add a problem for links that lead nowhere and for files without content.
+
+    Parameters
+    ----------
+    survey : FuncFiles
+        Sentences are added to its ``problems``.
+    chosen : str or None
+        The kind that is read; files of other kinds are not missed.
+    """
+    broken = [
+        f.path
+        for f in survey.broken
+        if f.entities.get("desc") == "confounds" or kind_of(f) in ({chosen} if chosen else KINDS)
+    ]
+    if broken:
+        survey.problems.append(
+            f"{survey.root}: {len(broken)} files are links to something that is not here (first "
+            f"{broken[0].relative_to(survey.root)}); fetch the content, e.g. with 'datalad get'"
+        )
+    survey.problems += [
+        f"{file.path}: the file is empty; write it again or remove it"
+        for file in survey.empty
+        if chosen is None or kind_of(file) == chosen
+    ]

@@ -1,0 +1,420 @@
+"""Stream a 4-D image once and bring back the mean signal of every parcel.
+
+A run is never whole in memory: one frame buffer is filled again and again, and the file is read to
+its very end, because only there a gzip stream tells whether it is intact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from connectrial.data import Atlas, BoolArray, FloatArray, TimeSeries
+from connectrial.errors import InputError
+from connectrial.io.nifti import ImageHeader, read_frames, read_header, read_volume
+
+Indices = NDArray[np.intp]
+
+_GRID_TOLERANCE_MM = 1e-3
+_BLOCK_VALUES = 1 << 21  # 16 MB of float64
+_CHUNK_VOXELS = 1 << 13
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ImageQuality:
+    """What the same pass over the voxels tells about a scan.
+
+    Voxels are those of the mask (without a mask, of the parcels) that have data in every frame.
+
+    Attributes
+    ----------
+    dvars : array, shape (n_frames,)
+        Root mean square over voxels of the change since the frame before, in the image's unit; NaN
+        for the first frame.
+    global_signal : array, shape (n_frames,)
+        Mean over voxels, in the image's unit.
+    tsnr : array, shape (n_parcels,)
+        Mean over a parcel's voxels of temporal mean over SD; NaN without data. Says something only
+        of images that were not denoised.
+    median_tsnr : float
+        Median over all voxels.
+    n_voxels : int
+        Voxels with data in every frame.
+    n_voxels_without_data : int
+        Voxels left out because they are 0 or not finite in at least one frame.
+    """
+
+    dvars: FloatArray
+    global_signal: FloatArray
+    tsnr: FloatArray
+    median_tsnr: float
+    n_voxels: int
+    n_voxels_without_data: int
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ParcelSignal:
+    """The parcels' signal of one image, its quality, and what a reader must know.
+
+    Attributes
+    ----------
+    series : TimeSeries
+        All frames kept.
+    quality : ImageQuality
+        Of the voxels.
+    notes : tuple of str
+        Such as that the atlas was resampled, or which parcels lack data.
+    """
+
+    series: TimeSeries
+    quality: ImageQuality
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Pass:
+    """Sums of one pass, in raw units; `lost` marks voxels that fail in a later frame."""
+
+    parcel_sums: FloatArray
+    dvars: FloatArray
+    global_signal: FloatArray
+    mean: FloatArray
+    spread: FloatArray
+    voxels: Indices
+    lost: BoolArray
+
+
+def extract_time_series(
+    image: Path,
+    atlas: Atlas,
+    *,
+    mask: Path | None = None,
+    min_coverage: float = 0.5,
+    repetition_time_s: float | None = None,
+) -> TimeSeries:
+    """Return the mean signal of every parcel of a 4-D image.
+
+    Parameters and errors are those of `extract_with_quality`, which also tells how good the scan is
+    and what was done to get there.
+
+    Parameters
+    ----------
+    image, atlas, mask, min_coverage, repetition_time_s
+        As in `extract_with_quality`.
+
+    Returns
+    -------
+    TimeSeries
+        Signal of shape (n_frames, n_parcels), in the image's unit.
+    """
+    return extract_with_quality(
+        image,
+        atlas,
+        mask=mask,
+        min_coverage=min_coverage,
+        repetition_time_s=repetition_time_s,
+    ).series
+
+
+def extract_with_quality(
+    image: Path,
+    atlas: Atlas,
+    *,
+    mask: Path | None = None,
+    min_coverage: float = 0.5,
+    repetition_time_s: float | None = None,
+) -> ParcelSignal:
+    """Return the mean signal of every parcel of a 4-D image, with its quality, in one pass.
+
+    The mean is over voxels that lie in the parcel and the mask and are finite and not 0 in every
+    frame: a voxel at the edge of the field of view that drops out for a few frames would else put
+    steps into its parcel's signal. (If there are such voxels, the file is read a second time
+    without them.)
+
+    Parameters
+    ----------
+    image : Path
+        4-D NIfTI, gzipped or not, of either byte order.
+    atlas : Atlas
+        With a label image. If its grid is another than the image's, labels are resampled to the
+        image by nearest neighbour in world coordinates, and a note says so; whether both are in the
+        same space no header can tell.
+    mask : Path, optional
+        Brain mask on the image's grid; voxels above 0 count.
+    min_coverage : float
+        Parcels with data in a smaller share of their voxels become a column of NaN.
+    repetition_time_s : float, optional
+        Seconds between frames, as a sidecar states it; by default the header's, or unknown if the
+        header holds 0 or a time that no scanner has.
+
+    Returns
+    -------
+    ParcelSignal
+
+    Raises
+    ------
+    InputError
+        If a file is absent, damaged, shorter or longer than its header says, not 4-D, or not NIfTI;
+        if the mask lies on another grid; or if atlas and image share no voxel with data.
+    """
+    if not 0 <= min_coverage <= 1:
+        raise InputError(f"min_coverage must lie between 0 and 1; got {min_coverage}")
+    header = read_header(image, n_dimensions=4)
+    rows, inside, resampled = _rows_on_grid(atlas, header)
+    in_brain = None if mask is None else _read_mask(mask, header)
+    voxels = np.flatnonzero(rows >= 0 if in_brain is None else in_brain)
+    n_parcels = len(atlas.parcels)
+    n_total = np.bincount(rows[rows >= 0], minlength=n_parcels)
+
+    sums = _stream(header, rows, voxels, n_parcels=n_parcels)
+    if sums.lost.any():
+        sums = _stream(header, rows, sums.voxels[~sums.lost], n_parcels=n_parcels)
+    row_of = rows[sums.voxels]
+    n_good = np.bincount(row_of[row_of >= 0], minlength=n_parcels)
+    coverage = inside * n_good / np.maximum(n_total, 1)
+    present = (coverage >= min_coverage) & (n_good > 0)
+    if not present.any():
+        raise InputError(
+            f"{image}: no parcel of atlas {atlas.name!r} has data in {min_coverage:.0%} of its "
+            "voxels; the atlas may belong to another space, or the mask to another scan"
+        )
+    signal = np.full((header.n_frames, n_parcels), np.nan)
+    signal[:, present] = (
+        header.slope * (sums.parcel_sums[:, present] / n_good[present]) + header.intercept
+    )
+    return ParcelSignal(
+        series=TimeSeries(
+            signal=signal,
+            kept=np.ones(header.n_frames, dtype=bool),
+            parcels=atlas.parcels.index,
+            repetition_time_s=repetition_time_s or header.repetition_time_s,
+            coverage=coverage,
+        ),
+        quality=_quality(sums, header, row_of, present, n_without_data=len(voxels)),
+        notes=tuple(
+            note
+            for note in (
+                resampled,
+                header.note if repetition_time_s is None else None,
+                _missing_note(atlas.parcels.index[~present], min_coverage),
+            )
+            if note is not None
+        ),
+    )
+
+
+def _quality(
+    sums: _Pass, header: ImageHeader, row_of: Indices, present: BoolArray, *, n_without_data: int
+) -> ImageQuality:
+    mean = header.slope * sums.mean + header.intercept
+    spread = abs(header.slope) * sums.spread
+    ratio = np.divide(mean, spread, where=spread > 0, out=np.full(len(mean), np.nan))
+    counted = (row_of >= 0) & ~np.isnan(ratio)
+    n_parcels = len(present)
+    n_counted = np.bincount(row_of[counted], minlength=n_parcels)
+    total = np.bincount(row_of[counted], weights=ratio[counted], minlength=n_parcels)
+    tsnr = np.full(n_parcels, np.nan)
+    usable = present & (n_counted > 0)
+    tsnr[usable] = total[usable] / n_counted[usable]
+    known = ratio[~np.isnan(ratio)]
+    return ImageQuality(
+        dvars=abs(header.slope) * sums.dvars,
+        global_signal=header.slope * sums.global_signal + header.intercept,
+        tsnr=tsnr,
+        median_tsnr=float(np.median(known)) if len(known) else float("nan"),
+        n_voxels=len(sums.voxels),
+        n_voxels_without_data=n_without_data - len(sums.voxels),
+    )
+
+
+def _stream(header: ImageHeader, rows: Indices, voxels: Indices, *, n_parcels: int) -> _Pass:
+    """Read every frame once and sum what is asked of it, in raw units and float64."""
+    n_frames = header.n_frames
+    frames = read_frames(header)
+    start = next(frames)[voxels]
+    has_data = ~_without_data(start, header)
+    # Parcel by parcel, with the voxels of none at the end: then a parcel's sum is over neighbours.
+    row_of = rows[voxels]
+    order = np.argsort(np.where(row_of < 0, n_parcels, row_of).astype(np.int32), kind="stable")
+    order = order[has_data[order]]
+    voxels, row_of, first = voxels[order], row_of[order], start[order].astype(np.float64)
+    labelled = row_of[row_of >= 0]
+    begins = np.flatnonzero(np.diff(labelled, prepend=-1) > 0)
+
+    n_voxels = len(voxels)
+    parcel_sums = np.zeros((n_frames, n_parcels))
+    change, level = np.empty(n_frames), np.empty(n_frames)
+    total, squares = np.zeros(n_voxels), np.zeros(n_voxels)
+    lost = np.zeros(n_voxels, dtype=bool)
+    # Row 0 of the block is the frame before it. Frames are summed a block at a time, because the
+    # running sums of all voxels are too large to be fetched from memory for every frame.
+    size = min(n_frames, max(1, _BLOCK_VALUES // max(1, n_voxels)))
+    block = np.empty((size + 1, n_voxels))
+    block[0], block[1], n_filled = first, first, 1
+    stored = np.empty(n_voxels, dtype=header.dtype)
+    for number in range(1, n_frames + 1):
+        frame: NDArray[Any] | None = next(frames, None)
+        if n_filled == size or frame is None:
+            done = slice(number - n_filled, number)
+            if len(begins):
+                parcel_sums[done, labelled[begins]] = np.add.reduceat(
+                    block[1 : n_filled + 1, : len(labelled)], begins, axis=1
+                )
+            change[done], level[done] = _add_block(block[: n_filled + 1], first, total, squares)
+            block[0], n_filled = block[n_filled], 0
+        if frame is not None:
+            frame.take(voxels, out=stored, mode="clip")  # none is outside; "raise" copies twice
+            n_filled += 1
+            block[n_filled] = stored
+            gone = _without_data(stored, header)
+            if gone.any():
+                lost |= gone
+                block[n_filled, gone] = 0.0  # a NaN would spread; the second pass goes without
+    change[0] = np.nan
+    mean = total / n_frames
+    return _Pass(
+        parcel_sums=parcel_sums,
+        dvars=np.sqrt(change / max(1, n_voxels)),
+        global_signal=level / max(1, n_voxels),
+        mean=first + mean,
+        spread=np.sqrt(np.maximum(squares / n_frames - mean**2, 0.0)),
+        voxels=voxels,
+        lost=lost,
+    )
+
+
+def _add_block(
+    block: FloatArray, first: FloatArray, total: FloatArray, squares: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Add frames to the voxels' sums in place; return each frame's squared change and its sum.
+
+    Row 0 of `block` is the frame before. Moments are about the first frame: about 0 they would
+    lose digits to the baseline.
+    """
+    change, level = np.zeros(len(block) - 1), np.zeros(len(block) - 1)
+    for start in range(0, block.shape[1], _CHUNK_VOXELS):  # small enough for the processor's cache
+        part = slice(start, start + _CHUNK_VOXELS)
+        level += block[1:, part].sum(axis=1)
+        moved = block[:, part] - first[part]
+        total[part] += moved[1:].sum(axis=0)
+        squares[part] += np.einsum("tv,tv->v", moved[1:], moved[1:])
+        step = moved[1:] - moved[:-1]
+        change += np.einsum("tv,tv->t", step, step)
+    return change, level
+
+
+def _without_data(stored: NDArray[Any], header: ImageHeader) -> BoolArray:
+    """Mark values that are not finite, or that scaling (which comes later) turns into 0."""
+    empty = -header.intercept / header.slope
+    if header.dtype.kind == "f":
+        return np.asarray((stored == empty) | ~np.isfinite(stored))
+    # Compared as integers: a float on one side would convert the whole array first.
+    limits = np.iinfo(header.dtype)
+    if empty != int(empty) or not limits.min <= empty <= limits.max:
+        return np.zeros(len(stored), dtype=bool)
+    return np.asarray(stored == int(empty))
+
+
+def _rows_on_grid(atlas: Atlas, header: ImageHeader) -> tuple[Indices, FloatArray, str | None]:
+    """Return each voxel's parcel row (-1 outside), and the share of each parcel inside the grid."""
+    if atlas.labels is None or atlas.affine is None:
+        raise InputError(
+            f"atlas {atlas.name!r} has names but no label image; "
+            "a label image is needed to read parcels out of a volume"
+        )
+    if "index" not in atlas.parcels:
+        raise InputError(f"atlas {atlas.name!r} has no column 'index' with the parcels' labels")
+    row_of_label = np.full(int(atlas.labels.max()) + 1, -1, dtype=np.intp)
+    index = atlas.parcels["index"].to_numpy(dtype=np.int64)
+    known = (index > 0) & (index < len(row_of_label))
+    row_of_label[index[known]] = np.flatnonzero(known)
+    if atlas.labels.shape == header.shape and np.allclose(
+        atlas.affine, header.affine, rtol=0, atol=_GRID_TOLERANCE_MM
+    ):
+        return row_of_label[atlas.labels.ravel(order="F")], np.ones(len(index)), None
+
+    to_atlas = np.asarray(np.linalg.inv(atlas.affine) @ header.affine, dtype=np.float64)
+    labels = _resample_labels(atlas.labels, to_atlas, header.shape)
+    if not labels.any():
+        raise InputError(
+            f"{header.path}: atlas {atlas.name!r} and the image share no place in world "
+            "coordinates; one of them has a wrong affine or belongs to another space"
+        )
+    # What the image's box cuts off would else be missing from the count of a parcel's voxels.
+    placed = np.stack(np.nonzero(atlas.labels))
+    to_image = np.asarray(np.linalg.inv(to_atlas), dtype=np.float64)
+    _, within = _nearest(to_image, placed, header.shape)
+    rows = row_of_label[atlas.labels[tuple(placed)]]
+    n_whole = np.bincount(rows[rows >= 0], minlength=len(index))
+    n_within = np.bincount(rows[(rows >= 0) & within], minlength=len(index))
+    note = (
+        f"atlas {atlas.name} resampled by nearest neighbour from {_grid(atlas.labels.shape)} at "
+        f"{_size(atlas.affine)} mm to the image's {_grid(header.shape)} at "
+        f"{_size(header.affine)} mm"
+    )
+    return row_of_label[labels.ravel(order="F")], n_within / np.maximum(n_whole, 1), note
+
+
+def _resample_labels(
+    labels: NDArray[np.int32], to_atlas: FloatArray, shape: tuple[int, int, int]
+) -> NDArray[np.int32]:
+    """Look every voxel of a grid up in the atlas, slice by slice to save memory."""
+    i, j = np.meshgrid(np.arange(shape[0]), np.arange(shape[1]), indexing="ij")
+    resampled = np.zeros(shape, dtype=np.int32)
+    for k in range(shape[2]):
+        here = np.stack([i.ravel(), j.ravel(), np.full(i.size, k)])
+        position, within = _nearest(to_atlas, here, labels.shape)
+        taken = np.zeros(i.size, dtype=np.int32)
+        taken[within] = labels[tuple(position[:, within])]
+        resampled[:, :, k] = taken.reshape(i.shape)
+    return resampled
+
+
+def _nearest(
+    matrix: FloatArray, positions: NDArray[Any], shape: tuple[int, ...]
+) -> tuple[Indices, BoolArray]:
+    moved = matrix[:3, :3] @ positions + matrix[:3, 3:]
+    # Halfway between two voxels rounding would decide, on one machine so and on another so.
+    nearest = np.floor(moved + 0.5 - 1e-6).astype(np.intp)
+    limits = np.array(shape)[:, np.newaxis]
+    return nearest, ((nearest >= 0) & (nearest < limits)).all(axis=0)
+
+
+def _read_mask(path: Path, header: ImageHeader) -> BoolArray:
+    values, affine = read_volume(path)
+    if values.shape != header.shape or not np.allclose(
+        affine, header.affine, rtol=0, atol=_GRID_TOLERANCE_MM
+    ):
+        raise InputError(
+            f"{path}: the mask's grid ({_grid(values.shape)} at {_size(affine)} mm) is not that of "
+            f"{header.path.name} ({_grid(header.shape)} at {_size(header.affine)} mm), or lies "
+            "elsewhere; take the mask of the same run and space"
+        )
+    in_brain = (values > 0).ravel(order="F")
+    if not in_brain.any():
+        raise InputError(f"{path}: the mask is empty")
+    return in_brain
+
+
+def _missing_note(missing: pd.Index, min_coverage: float) -> str | None:
+    if len(missing) == 0:
+        return None
+    names = ", ".join(str(name) for name in missing[:5])
+    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+    return (
+        f"{len(missing)} parcels have data in less than {min_coverage:.0%} of their voxels: "
+        f"{names}{more}"
+    )
+
+
+def _grid(shape: tuple[int, ...]) -> str:
+    return "x".join(str(size) for size in shape)
+
+
+def _size(affine: FloatArray) -> str:
+    return "x".join(f"{size:.3g}" for size in np.linalg.norm(affine[:3, :3], axis=0))

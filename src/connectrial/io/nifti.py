@@ -1,0 +1,280 @@
+"""Read NIfTI to the very end of its file: a run frame by frame, a small volume whole.
+
+A gzip stream tells only at its end whether it is intact, and nibabel stops before: flipped bits
+become wrong voxels. So nibabel reads the header here, and the voxels are read to the end.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectrial.data import FloatArray
+from connectrial.errors import InputError
+
+_LONGEST_REPETITION_TIME_S = 30.0
+_CHUNK_BYTES = 1 << 20
+_SECONDS_PER_UNIT = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ImageHeader:
+    """What a NIfTI header says of its voxels.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    shape : tuple of int
+        Voxels along the three axes of space.
+    n_frames : int
+        Volumes in the file; 1 for a 3-D image.
+    dtype : numpy.dtype
+        Of the stored numbers, byte order included.
+    offset : int
+        Bytes before the first voxel.
+    slope, intercept : float
+        Value = slope x stored number + intercept.
+    affine : array, shape (4, 4)
+        Voxel to world, mm.
+    repetition_time_s : float or None
+        Seconds between frames; None where the header does not say so credibly.
+    note : str or None
+        Why the repetition time is None.
+    """
+
+    path: Path
+    shape: tuple[int, int, int]
+    n_frames: int
+    dtype: np.dtype[Any]
+    offset: int
+    slope: float
+    intercept: float
+    affine: FloatArray
+    repetition_time_s: float | None
+    note: str | None
+
+
+def read_header(path: Path, *, n_dimensions: Literal[3, 4]) -> ImageHeader:
+    """Read the header of a NIfTI volume or run.
+
+    Parameters
+    ----------
+    path : Path
+        ``.nii`` or ``.nii.gz``, NIfTI-1 or -2.
+    n_dimensions : {3, 4}
+        3 for a single volume, 4 for a run. Further axes of length 1 do not count.
+
+    Returns
+    -------
+    ImageHeader
+
+    Raises
+    ------
+    InputError
+        If the file is absent, no NIfTI volume, of other dimensions, or its voxels are no plain
+        numbers.
+    """
+    import nibabel as nib
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such image")
+    try:
+        loaded: Any = nib.load(path)
+    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+        raise InputError(f"{path}: this is no NIfTI image that can be read ({error})") from error
+    # Nifti2Image descends from Nifti1Image; CIFTI and paired files do not.
+    if not isinstance(loaded, nib.Nifti1Image):
+        raise InputError(
+            f"{path}: a NIfTI volume (.nii or .nii.gz) is needed; "
+            f"this file is a {type(loaded).__name__}"
+        )
+    shape = tuple(int(size) for size in loaded.shape)
+    flat = len(shape) >= 3 and all(size == 1 for size in shape[3:])
+    if n_dimensions == 3 and not flat:
+        raise InputError(f"{path}: a 3-D image is needed; this one has shape {shape}")
+    if n_dimensions == 4 and (len(shape) < 4 or any(size != 1 for size in shape[4:])):
+        raise InputError(
+            f"{path}: a run is a 4-D image (three axes of space, then time); "
+            f"this one has shape {shape}"
+        )
+    if min(shape) < 1:
+        raise InputError(f"{path}: the image is empty; its header states the shape {shape}")
+    stored: Any = loaded.dataobj
+    fields: Any = loaded.header
+    dtype = np.dtype(stored.dtype)
+    if dtype.kind not in "iuf":
+        raise InputError(f"{path}: voxels must be plain numbers; this image holds {dtype}")
+    repetition_time_s, note = _repetition_time(
+        float(fields["pixdim"][4]), str(fields.get_xyzt_units()[1])
+    )
+    return ImageHeader(
+        path=path,
+        shape=(shape[0], shape[1], shape[2]),
+        n_frames=shape[3] if n_dimensions == 4 else 1,
+        dtype=dtype,
+        offset=int(stored.offset),
+        slope=float(stored.slope),
+        intercept=float(stored.inter),
+        affine=np.asarray(loaded.affine, dtype=np.float64),
+        repetition_time_s=repetition_time_s,
+        note=note,
+    )
+
+
+def read_volume(path: Path) -> tuple[FloatArray, FloatArray]:
+    """Read a 3-D image whole: an atlas or a mask.
+
+    Parameters
+    ----------
+    path : Path
+        NIfTI file.
+
+    Returns
+    -------
+    values : array, shape (i, j, k)
+        Scaled as the header says.
+    affine : array, shape (4, 4)
+        Voxel to world, mm.
+
+    Raises
+    ------
+    InputError
+        If the file is absent, damaged, not a NIfTI volume, or not 3-D.
+    """
+    header = read_header(path, n_dimensions=3)
+    frames = read_frames(header)
+    values = header.slope * next(frames).astype(np.float64) + header.intercept
+    next(frames, None)  # on to the end of the file, where damage shows
+    return values.reshape(header.shape, order="F"), header.affine
+
+
+def read_frames(header: ImageHeader) -> Iterator[NDArray[Any]]:
+    """Yield each frame as stored, then insist that the file ends where the header says.
+
+    Parameters
+    ----------
+    header : ImageHeader
+        Of the file to read.
+
+    Yields
+    ------
+    array, shape (n_voxels,)
+        One frame in the file's order (first axis fastest), not scaled. All frames share one
+        buffer: copy what must outlast the next.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, or shorter or longer than its header announces. Damage may show
+        only after the last frame, so nothing read before counts until the iterator is exhausted.
+    """
+    path = header.path
+    buffer = np.empty(int(np.prod(header.shape)) * header.dtype.itemsize, dtype=np.uint8)
+    frame = buffer.view(header.dtype)
+    with _opened(path) as stream, _damage_named(path):
+        _skip(stream, header.offset)
+        for number in range(header.n_frames):
+            if _fill(stream, buffer.data) < buffer.nbytes:
+                raise InputError(
+                    f"{path}: the file ends in frame {number + 1} of the {header.n_frames} that "
+                    "its header announces; it is truncated or its header is wrong, so copy or "
+                    "make it again"
+                )
+            yield frame
+        n_extra = 0
+        while chunk := stream.read(_CHUNK_BYTES):
+            n_extra += len(chunk)
+        if n_extra:
+            raise InputError(
+                f"{path}: {n_extra} bytes follow the {header.n_frames} frames that its header "
+                "announces; the header is wrong, so make the file again"
+            )
+
+
+class _Stream(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+    def readinto(self, buffer: memoryview, /) -> int | None: ...
+
+
+def _fill(stream: _Stream, buffer: memoryview) -> int:
+    position = 0
+    while position < len(buffer):
+        n_read = stream.readinto(buffer[position:])
+        if not n_read:
+            break
+        position += n_read
+    return position
+
+
+def _skip(stream: _Stream, n_bytes: int) -> None:
+    while n_bytes > 0:
+        chunk = stream.read(min(n_bytes, _CHUNK_BYTES))
+        if not chunk:
+            return
+        n_bytes -= len(chunk)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Stream]:
+    """Open a file for reading, unpacking it as it goes if its first bytes say gzip."""
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        if not packed:
+            yield file
+            return
+        with _unpacker()(fileobj=file, mode="rb") as unpacked:
+            yield unpacked
+
+
+def _unpacker() -> Any:  # noqa: ANN401  one of two classes with one interface, one of them untyped
+    try:
+        from isal.igzip import IGzipFile  # decodes at three times zlib's speed
+    except ImportError:
+        return gzip.GzipFile
+    return IGzipFile
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Turn what the unpackers raise on damage into one message that names the file."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        # isal's own error descends from nothing more telling than Exception.
+        if not isinstance(error, (OSError, EOFError, zlib.error)) and type(error).__name__ != (
+            "IsalError"
+        ):
+            raise
+        what = "the compressed data end too early" if isinstance(error, EOFError) else str(error)
+        raise InputError(
+            f"{path}: the file is damaged ({what}); copy it again or make it again"
+        ) from error
+
+
+def _repetition_time(stated: float, unit: str) -> tuple[float | None, str | None]:
+    """Return the header's repetition time in seconds, or None and why it is not believed."""
+    if not np.isfinite(stated) or stated <= 0:
+        return None, "the header states no repetition time"
+    # The header's number is single precision: 2.2 is kept as 2.2000000477.
+    seconds = round(stated * _SECONDS_PER_UNIT.get(unit, np.nan), 6)
+    if not 0 < seconds <= _LONGEST_REPETITION_TIME_S:
+        return None, (
+            f"the header states a repetition time of {stated:g} (unit: {unit}), which no run has; "
+            "it is taken as unknown"
+        )
+    return seconds, None

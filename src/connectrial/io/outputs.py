@@ -1,0 +1,269 @@
+"""Saving a run's results and loading them again."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from connectrial._version import __version__
+from connectrial.errors import InputError
+from connectrial.io.files import write_atomic
+from connectrial.io.number_text import EXACT_FLOATS
+from connectrial.io.provenance import read_json, write_json
+from connectrial.results import COLUMNS, DICTIONARY, Result, Results, as_schema
+
+_NAME = "connectrial"
+_TEXT_COLUMNS = {"subject", "session", "run"}
+#: Tables in the order in which a reader wants them; each is a file of its own.
+_TABLES = {
+    "subjects": "One row per person: factors, in or out, and why",
+    "scans": "One row per run: visit, frames, motion, usable or not, analysed or not, and why",
+    "flow": "People and scans at each step, with those who left",
+    "availability": "What each person has at each visit",
+    "network_fc": "Network FC (mean Fisher z) of each session",
+    "visit_fc": "Network FC of each visit, sessions averaged, with the person's factors",
+    "scores": "Clinical scores by visit, with change from the first visit of the scale",
+    "score_means": "Observed means of the scores by visit",
+    "endpoints": "Who met each endpoint, or why that is unknown",
+    "quality": "Motion, kept data and signal of each session",
+    "weak_parcels": "Parcels with little coverage or signal, by session",
+    "parcels": "Parcels and their networks, in order",
+    "truth": "What was simulated beside what was found",
+}
+
+
+def claim_folder(output_dir: Path, *, simulated: bool, study: str) -> None:
+    """Make an output folder ours, or refuse one that holds something else.
+
+    Parameters
+    ----------
+    output_dir : Path
+        The folder.
+    simulated : bool
+        Whether the data are simulated.
+    study : str
+        Name of the study.
+
+    Raises
+    ------
+    InputError
+        It is a file, cannot be made, or holds files of something else.
+    """
+    if output_dir.exists() and not output_dir.is_dir():
+        raise InputError(f"{output_dir}: is a file; name a folder for the results")
+    description = output_dir / "dataset_description.json"
+    if output_dir.is_dir():
+        known = read_json(description)
+        made_by = [one.get("Name") for one in (known or {}).get("GeneratedBy", [])]
+        others = [p.name for p in output_dir.iterdir() if not p.name.startswith(".")]
+        if others and _NAME not in made_by:
+            raise InputError(
+                f"{output_dir}: holds files that are not connectrial's ({sorted(others)[0]} first); name a "
+                "new folder, or one of an earlier run"
+            )
+    name = f"connectrial: {study}" + (" (SIMULATED DATA)" if simulated else "")
+    write_json(
+        description,
+        {
+            "Name": name,
+            "BIDSVersion": "1.10.0",
+            "DatasetType": "derivative",
+            "GeneratedBy": [{"Name": _NAME, "Version": __version__}],
+            "Simulated": simulated,
+        },
+    )
+
+
+def save_results(results: Results, output_dir: Path) -> None:
+    """Write results as tables and JSON, the list of analyses last.
+
+    Parameters
+    ----------
+    results : Results
+        What a run found.
+    output_dir : Path
+        A folder that :func:`claim_folder` made ours. Tables go to ``group/``.
+    """
+    group = output_dir / "group"
+    for name, table in results.tables.items():
+        write_table(group / f"{name}.tsv", table)
+    for folder, tables in (("edges", results.edges), ("matrices", results.matrices)):
+        for name, table in tables.items():
+            write_table(
+                group / folder / f"{file_label(name)}.tsv", table, index=folder == "matrices"
+            )
+    means = [
+        result.means.assign(analysis=result.name)
+        for result in results.analyses
+        if result.means is not None
+    ]
+    if means:
+        write_table(group / "means.tsv", pd.concat(means, ignore_index=True))
+    write_table(group / "results.tsv", results.estimates)
+    write_json(group / "results.json", _as_json(results))
+
+
+def _as_json(results: Results) -> dict[str, Any]:
+    return {
+        "Description": "Tidy estimates of all analyses (results.tsv), and what they rest on",
+        "Columns": DICTIONARY,
+        "Tables": {name: _TABLES.get(name, "") for name in results.tables},
+        "Edges": {name: f"edges/{file_label(name)}.tsv" for name in results.edges},
+        "Matrices": {name: f"matrices/{file_label(name)}.tsv" for name in results.matrices},
+        "Plan": _plain(results.plan),
+        "Study": _plain(results.study),
+        "Software": dict(results.software),
+        "Analyses": [
+            {
+                "name": result.name,
+                "title": result.title,
+                "role": result.role,
+                "what": result.what,
+                "outcome": result.outcome,
+                "methods": result.methods,
+                "citations": list(result.citations),
+                "design": _plain(result.design),
+                "notes": list(result.notes),
+            }
+            for result in results.analyses
+        ],
+    }
+
+
+def load_results(output_dir: str | Path) -> Results:
+    """Load the results of an earlier run.
+
+    Parameters
+    ----------
+    output_dir : str or Path
+        Folder that a run wrote.
+
+    Returns
+    -------
+    Results
+
+    Raises
+    ------
+    InputError
+        There are no results, or a file of them is missing or damaged.
+    """
+    group = Path(output_dir) / "group"
+    known = read_json(group / "results.json")
+    if known is None or "Analyses" not in known:
+        raise InputError(
+            f"{output_dir}: there are no results (group/results.json); run 'connectrial run STUDY "
+            f"{output_dir}' first"
+        )
+    estimates = as_schema(read_tsv(group / "results.tsv", text=set(COLUMNS)))
+    means_file = group / "means.tsv"
+    means = read_tsv(means_file, text={"visit", "by"}) if means_file.is_file() else None
+    analyses = []
+    for one in known["Analyses"]:
+        rows = estimates.loc[estimates["analysis"] == one["name"]].reset_index(drop=True)
+        own = None if means is None else means.loc[means["analysis"] == one["name"]]
+        analyses.append(
+            Result(
+                **{
+                    key: one[key] for key in ("name", "title", "role", "what", "outcome", "methods")
+                },
+                citations=tuple(one["citations"]),
+                design=one["design"],
+                notes=tuple(one["notes"]),
+                estimates=rows,
+                means=None if own is None or own.empty else _tidy_means(own),
+            )
+        )
+    return Results(
+        study=known["Study"],
+        plan=known["Plan"],
+        analyses=tuple(analyses),
+        tables={name: _typed(read_tsv(group / f"{name}.tsv"), known) for name in known["Tables"]},
+        edges={name: read_tsv(group / file) for name, file in known["Edges"].items()},
+        matrices={name: _square(group / file) for name, file in known["Matrices"].items()},
+        software=known["Software"],
+    )
+
+
+def _tidy_means(table: pd.DataFrame) -> pd.DataFrame:
+    ready = table.drop(columns=["analysis"]).reset_index(drop=True)
+    return ready.assign(by=ready["by"].fillna(""), by_factor=ready["by_factor"].fillna(""))
+
+
+def _typed(table: pd.DataFrame, known: Mapping[str, Any]) -> pd.DataFrame:
+    """Give visits back their order; empty text is empty, not missing."""
+    if "visit" in table:
+        visits = known["Plan"]["visits"]
+        if set(table["visit"].dropna()) <= set(visits):
+            table["visit"] = pd.Categorical(table["visit"], categories=visits, ordered=True)
+    for column in ("reason", "left_out", "missing_parcels", "session", "run", "by", "by_factor"):
+        if column in table:
+            table[column] = table[column].fillna("")
+    return table
+
+
+def _square(path: Path) -> pd.DataFrame:
+    table = read_tsv(path)
+    return table.set_index(table.columns[0])
+
+
+def write_table(path: Path, table: pd.DataFrame, *, index: bool = False) -> None:
+    """Write a table as TSV: missing cells as n/a, numbers so that they read back exactly."""
+    write_atomic(path, table.to_csv(sep="\t", index=index, na_rep="n/a", lineterminator="\n"))
+
+
+def read_tsv(path: Path, *, text: set[str] | None = None) -> pd.DataFrame:
+    """Read a table of our own back.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    text : set of str, optional
+        Columns that stay text.
+
+    Raises
+    ------
+    InputError
+        The file is missing or damaged.
+    """
+    try:
+        header = pd.read_csv(path, sep="\t", nrows=0).columns
+        as_text = {name: "object" for name in header if name in _TEXT_COLUMNS | (text or set())}
+        table: pd.DataFrame = pd.read_csv(
+            path,
+            sep="\t",
+            dtype=as_text,
+            na_values=["n/a"],
+            keep_default_na=False,
+            **EXACT_FLOATS,
+        )
+        return table
+    except FileNotFoundError:
+        raise InputError(f"{path}: is missing; run the study again, which makes it anew") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: is damaged ({error}); run the study again, which makes it anew"
+        ) from None
+
+
+def file_label(name: str) -> str:
+    """Turn a name into part of a file name."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower() or "unnamed"
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - plain data of any shape
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return json.loads(json.dumps(value))

@@ -1,0 +1,452 @@
+"""Every analysis with its rows, its design and its tests, before an outcome is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from connectrial.errors import ModelError
+from connectrial.fc.networks import NetworkDefinition
+from connectrial.plan.people import People
+from connectrial.stats.design import Design, build_design
+from connectrial.study import HypothesisSection, ModelSection, RestOf, Study
+from connectrial.study_checks import expanded_terms, term_variables
+from connectrial.trial.endpoints import change_from_baseline
+from connectrial.trial.visits import CONTROLS
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class PlannedAnalysis:
+    """What will be done, with whom, under which model.
+
+    Attributes
+    ----------
+    name, title, role, outcome : str
+        As in :class:`connectrial.results.Result`.
+    what : str
+        ``"network FC"``, ``"score"``, ``"edges"``, ``"groups"``, ``"reliability"`` or
+        ``"response"``.
+    family : str or None
+        Family that its tests belong to.
+    analysis_set : str
+        Who is analysed, in words.
+    model : ModelSection or None
+        The model; None for analyses without one.
+    terms : tuple of str
+        Fixed terms, ``*`` written out.
+    tests : tuple of str
+        Terms that are tested.
+    rows : pandas.DataFrame
+        One row per observation that is planned: ``subject``, ``visit`` and the model's variables.
+    n_subjects, n_observations : int
+        Behind the model, rows with a missing variable not counted.
+    columns, aliased : tuple of str
+        Columns of the design; those of them that cannot be estimated.
+    reference_levels : dict
+        First level of each factor.
+    rank : int or None
+        Rank of the design.
+    edges : NetworkDefinition or None
+        The system, for network FC.
+    problems : tuple of str
+        Why it cannot be run.
+    notes : tuple of str
+        What a reader must know.
+    """
+
+    name: str
+    title: str
+    what: str
+    role: str
+    outcome: str
+    analysis_set: str
+    family: str | None = None
+    model: ModelSection | None = None
+    terms: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    rows: pd.DataFrame = field(default_factory=pd.DataFrame)
+    n_subjects: int = 0
+    n_observations: int = 0
+    columns: tuple[str, ...] = ()
+    aliased: tuple[str, ...] = ()
+    reference_levels: dict[str, str] = field(default_factory=dict)
+    rank: int | None = None
+    edges: NetworkDefinition | None = None
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def formula(self) -> str:
+        """Return the model as a formula; empty without one."""
+        if self.model is None:
+            return ""
+        random = " + ".join(f"({term.strip('()')})" for term in self.model.random)
+        outcome = {"network FC": "fc_z", "edges": "fc_z", "score": "score"}[self.what]
+        return f"{outcome} ~ {' + '.join(self.terms)} + {random}"
+
+
+def plan_analyses(
+    study: Study, people: People, systems: dict[str, NetworkDefinition]
+) -> list[PlannedAnalysis]:
+    """Lay out all analyses of a study.
+
+    Parameters
+    ----------
+    study : Study
+        What is asked.
+    people : People
+        Who is there.
+    systems : dict
+        Edges of each hypothesis.
+
+    Returns
+    -------
+    list of PlannedAnalysis
+        Hypotheses, comparisons, clinical analyses, endpoints, reliability, explorations.
+    """
+    observed = scan_rows(people)
+    planned = [
+        _plan_hypothesis(study, people, observed, hypothesis, systems.get(hypothesis.name))
+        for hypothesis in study.hypothesis
+    ]
+    planned += _plan_comparisons(study, people, observed)
+    planned += _plan_clinical(study, people)
+    planned += _plan_endpoints(study, people)
+    planned += _plan_reliability(study, people)
+    for exploration in study.exploration:
+        model = study.model[exploration.model]
+        rows, who = _who(study, observed, exploration.who)
+        planned.append(
+            _with_design(
+                PlannedAnalysis(
+                    name=exploration.name,
+                    title=exploration.name,
+                    what="edges",
+                    role="exploratory",
+                    outcome="every edge",
+                    analysis_set=who,
+                    model=model,
+                    terms=expanded_terms(model.fixed),
+                    tests=(exploration.test,),
+                    notes=(f"{exploration.method} over all edges",),
+                ),
+                _model_rows(study, rows, model),
+                one_column=True,
+            )
+        )
+    return planned
+
+
+def scan_rows(people: People) -> pd.DataFrame:
+    """Return one row per person and visit with an analysed scan, with the person's factors."""
+    analysed = people.scans.loc[people.scans["analysed"], ["subject", "visit"]]
+    once = analysed.drop_duplicates()
+    return once.merge(
+        people.subjects.drop(columns=["included", "reason"]), on="subject", how="left"
+    )
+
+
+def _plan_hypothesis(
+    study: Study,
+    people: People,
+    observed: pd.DataFrame,
+    hypothesis: HypothesisSection,
+    edges: NetworkDefinition | None,
+) -> PlannedAnalysis:
+    model = study.model[hypothesis.model]
+    rows, who = _who(study, observed, hypothesis.who)
+    plan = PlannedAnalysis(
+        name=hypothesis.name,
+        title=f"{hypothesis.name} ({_system(hypothesis)})",
+        what="network FC",
+        role=hypothesis.role,
+        family=hypothesis.family,
+        outcome=hypothesis.name,
+        analysis_set=who,
+        model=model,
+        terms=expanded_terms(model.fixed),
+        tests=hypothesis.tests,
+        edges=edges,
+        notes=_response_note(study, expanded_terms(model.fixed)),
+    )
+    return _with_design(plan, _model_rows(study, rows, model))
+
+
+def _system(hypothesis: HypothesisSection) -> str:
+    if hypothesis.within is not None:
+        return f"within {hypothesis.within}"
+    if isinstance(hypothesis.between, RestOf):
+        return f"{hypothesis.between.set} to the rest of {hypothesis.between.rest_of}"
+    if hypothesis.between is not None:
+        return " to ".join(hypothesis.between)
+    return f"{len(hypothesis.connections)} connections"
+
+
+def _response_note(study: Study, terms: Sequence[str]) -> tuple[str, ...]:
+    used = {variable for term in terms for variable in term_variables(term)}
+    notes = []
+    for name in sorted(used & set(study.endpoints)):
+        notes.append(
+            f"{name} was observed after baseline and not randomised: a contrast by {name} describes who "
+            "changed, and is no effect of treatment"
+        )
+        if name not in terms:
+            notes.append(
+                f"the model has no main effect of {name}, so a difference at baseline between its levels "
+                f"is charged to the interaction; the model with {name} stands beside it as sensitivity"
+            )
+    return tuple(notes)
+
+
+def _who(study: Study, rows: pd.DataFrame, who: str | None) -> tuple[pd.DataFrame, str]:
+    groups = study.groups
+    if groups is None or who == "everyone":
+        return rows, "everyone" if groups is not None else _everyone(study)
+    level = groups.controls if who == "controls" else groups.patients
+    return rows.loc[rows["group"] == level], f"group {level}"
+
+
+def _everyone(study: Study) -> str:
+    return "all with a known arm" if study.arms is not None else "everyone"
+
+
+def _model_rows(study: Study, rows: pd.DataFrame, model: ModelSection) -> pd.DataFrame:
+    """Give the variables of a model their order; visits that no row has are no levels."""
+    visits = [visit for visit in (*study.visits, CONTROLS) if (rows["visit"] == visit).any()]
+    ready = rows.reset_index(drop=True)
+    ready["visit"] = pd.Categorical(ready["visit"].astype(str), categories=visits, ordered=True)
+    ready["time"] = ready["visit"]
+    if "day" not in ready:
+        days = {visit.name: visit.day for visit in study.visit}
+        ready["day"] = [np.nan if days.get(v) is None else days[v] for v in ready["visit"]]
+    for name, levels in _factor_levels(study).items():
+        if name in ready:
+            present = [level for level in levels if (ready[name] == level).any()]
+            ready[name] = pd.Categorical(ready[name], categories=present, ordered=True)
+    used = {variable for term in model.fixed for variable in term_variables(term)}
+    return ready[["subject", "visit", *sorted(used - {"visit"} - (used - set(ready.columns)))]]
+
+
+def _factor_levels(study: Study) -> dict[str, tuple[str, ...]]:
+    levels: dict[str, tuple[str, ...]] = {}
+    if study.groups is not None:
+        levels["group"] = tuple(g for g in (study.groups.patients, study.groups.controls) if g)
+    if study.arms is not None:
+        levels["arm"] = study.arms.levels
+    levels |= {name: section.levels for name, section in study.endpoints.items()}
+    levels |= {name: one.levels for name, one in study.variables.items() if one.levels}
+    return levels
+
+
+def _with_design(
+    plan: PlannedAnalysis, rows: pd.DataFrame, *, one_column: bool = False
+) -> PlannedAnalysis:
+    """Build the design and say what it can and cannot estimate."""
+    assert plan.model is not None  # noqa: S101 - only models come here
+    try:
+        design = build_design(
+            list(plan.terms), rows, coding=coding_of(plan.model, rows), also=["subject"]
+        )
+    except ModelError as error:
+        return replace(plan, rows=rows, problems=tuple(error.problems))
+    problems, notes = _design_problems(plan, design, one_column=one_column)
+    used = rows.iloc[design.rows]
+    for name, count in design.dropped.items():
+        people = rows.loc[rows[name].isna(), "subject"].nunique()
+        notes.append(
+            f"{count} of {design.n_rows} observations ({people} people) are left out: {name} is missing"
+        )
+    repeated = used["subject"].duplicated().any()
+    if not repeated:
+        problems.append("nobody has two observations; a mixed model needs repeated visits")
+    return replace(
+        plan,
+        rows=rows,
+        n_subjects=int(used["subject"].nunique()),
+        n_observations=design.n_observations,
+        columns=design.columns,
+        aliased=tuple(design.notes),
+        reference_levels=design.reference_levels,
+        rank=design.rank,
+        problems=tuple(problems),
+        notes=(*plan.notes, *notes),
+    )
+
+
+def coding_of(model: ModelSection, rows: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Return a model's coding for the variables that the rows have."""
+    return {name: dict(numbers) for name, numbers in model.coding.items() if name in rows}
+
+
+def _design_problems(
+    plan: PlannedAnalysis, design: Design, *, one_column: bool
+) -> tuple[list[str], list[str]]:
+    problems, notes = [], []
+    for column, why in design.notes.items():
+        notes.append(f"{column} cannot be estimated: {why}")
+    for test in plan.tests:
+        columns = design.columns_of(test)
+        lost = [column for column in columns if column in design.notes]
+        if len(lost) == len(columns):
+            problems.append(f"the test {test!r} cannot be estimated: {design.notes[lost[0]]}")
+        if one_column and len(columns) != 1:
+            problems.append(
+                f"the test {test!r} has {len(columns)} columns ({', '.join(columns)}); an edge map needs "
+                "one"
+            )
+    return problems, notes
+
+
+def _plan_comparisons(
+    study: Study, people: People, observed: pd.DataFrame
+) -> list[PlannedAnalysis]:
+    planned = []
+    for comparison in study.comparison:
+        assert study.groups is not None  # noqa: S101 - the study file has seen to it
+        patients = observed.loc[observed["group"] == study.groups.patients]
+        controls = observed.loc[observed["group"] == study.groups.controls]
+        notes = tuple(
+            f"{visit}: {int((patients['visit'] == visit).sum())} patients, {len(controls)} controls"
+            for visit in comparison.visits
+        )
+        problems = [
+            f"{visit}: a comparison needs two people on each side"
+            for visit in comparison.visits
+            if min(int((patients["visit"] == visit).sum()), len(controls)) < 2
+        ]
+        rows = pd.concat([patients.loc[patients["visit"].isin(comparison.visits)], controls])
+        planned.append(
+            PlannedAnalysis(
+                name=comparison.name,
+                title=comparison.name,
+                what="groups",
+                role=comparison.role,
+                family=comparison.family,
+                outcome=", ".join(comparison.hypotheses),
+                analysis_set="patients and controls",
+                tests=tuple(
+                    f"{h} at {v}" for h in comparison.hypotheses for v in comparison.visits
+                ),
+                rows=rows[["subject", "visit", "group"]],
+                n_subjects=int(rows["subject"].nunique()),
+                n_observations=len(rows),
+                problems=tuple(problems),
+                notes=notes,
+            )
+        )
+    return planned
+
+
+def _plan_clinical(study: Study, people: People) -> list[PlannedAnalysis]:
+    planned = []
+    for clinical in study.clinical:
+        model = study.model[clinical.model]
+        mine = people.scores.loc[people.scores["scale"] == clinical.scale]
+        rows = clinical_rows(people, mine, baseline=clinical.baseline)
+        if clinical.outcome == "change":
+            rows = rows.loc[rows["change"].notna()]
+        if clinical.visits:
+            rows = rows.loc[rows["visit"].isin(clinical.visits)]
+        rows = rows.loc[rows["score"].notna()]
+        rows, who = _who(study, rows, clinical.who)
+        terms = expanded_terms(model.fixed)
+        plan = PlannedAnalysis(
+            name=clinical.name,
+            title=f"{clinical.name} ({clinical.scale} {clinical.outcome})",
+            what="score",
+            role=clinical.role,
+            family=clinical.family,
+            outcome=clinical.scale,
+            analysis_set=who,
+            model=model,
+            terms=terms,
+            tests=clinical.tests,
+            notes=_response_note(study, terms),
+        )
+        if rows.empty:
+            planned.append(
+                replace(plan, problems=(f"there are no {clinical.scale} scores to model",))
+            )
+            continue
+        ready = _model_rows(study, rows, model)
+        ready[clinical.outcome] = rows[clinical.outcome].to_numpy()
+        planned.append(_with_design(plan, ready))
+    return planned
+
+
+def clinical_rows(people: People, scores: pd.DataFrame, *, baseline: str | None) -> pd.DataFrame:
+    """Return scores of analysed people with their factors; change and baseline where asked."""
+    included = people.subjects.loc[people.subjects["included"]]
+    rows = scores.merge(included.drop(columns=["included", "reason"]), on="subject", how="inner")
+    if baseline is not None:
+        changes = change_from_baseline(rows, baseline=baseline)
+        rows["baseline"] = changes["baseline"].to_numpy()
+        rows["change"] = changes["change"].to_numpy()
+    return rows
+
+
+def _plan_endpoints(study: Study, people: People) -> list[PlannedAnalysis]:
+    planned = []
+    included = set(people.subjects.loc[people.subjects["included"], "subject"])
+    for name, section in study.endpoints.items():
+        mine = people.endpoints.loc[people.endpoints["endpoint"] == name]
+        mine = mine.loc[mine["subject"].isin(included)]
+        known = mine.loc[mine["met"].notna()]
+        yes = int(known["met"].astype(bool).sum())
+        missing = len(mine) - len(known)
+        notes = [f"{yes} of {len(known)} {section.levels[0]}s at {section.visit}"]
+        notes += (
+            [f"{missing} people without it: {'; '.join(sorted(set(mine['reason']) - {''}))}"]
+            if missing
+            else []
+        )
+        planned.append(
+            PlannedAnalysis(
+                name=name,
+                title=f"{name} ({section.scale} at {section.visit})",
+                what="response",
+                role="descriptive",
+                outcome=name,
+                analysis_set="all with a score",
+                rows=mine[["subject", "met"]],
+                n_subjects=len(known),
+                n_observations=len(known),
+                notes=tuple(notes),
+            )
+        )
+    return planned
+
+
+def _plan_reliability(study: Study, people: People) -> list[PlannedAnalysis]:
+    """Plan test-retest reliability wherever one visit has several sessions."""
+    planned = []
+    for visit in study.visit:
+        if len(visit.sessions) < 2:
+            continue
+        mine = people.scans.loc[people.scans["analysed"] & (people.scans["visit"] == visit.name)]
+        sessions = mine.groupby("subject")["session"].nunique()
+        both = int((sessions == len(visit.sessions)).sum())
+        for hypothesis in study.hypothesis:
+            planned.append(
+                PlannedAnalysis(
+                    name=f"{hypothesis.name}: reliability at {visit.name}",
+                    title=f"{hypothesis.name}: {' and '.join(visit.sessions)}",
+                    what="reliability",
+                    role="quality",
+                    outcome=hypothesis.name,
+                    analysis_set=f"people with {' and '.join(visit.sessions)}",
+                    tests=visit.sessions,
+                    n_subjects=both,
+                    n_observations=both * len(visit.sessions),
+                    problems=()
+                    if both >= 3
+                    else (f"only {both} people have all of {', '.join(visit.sessions)}",),
+                    notes=(f"{len(sessions) - both} people without all sessions are left out",)
+                    if len(sessions) > both
+                    else (),
+                )
+            )
+    return planned

@@ -1,0 +1,277 @@
+"""Putting a plan together, and the two hashes that it is known by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from connectrial.data import BoolArray
+from connectrial.fc.networks import NetworkDefinition
+from connectrial.plan.analyses import PlannedAnalysis, plan_analyses
+from connectrial.plan.people import People, plan_people
+from connectrial.plan.survey import Survey
+from connectrial.plan.systems import plan_systems
+from connectrial.study import Study
+from connectrial.trial.flow import flow
+from connectrial.trial.visits import CONTROLS, availability
+
+#: Where the data lie and what the study is called is not part of the plan.
+_NOT_PLANNED = {
+    "study": ("name", "description", "registration", "simulated"),
+    "data": ("derivatives", "dataset", "participants", "phenotype"),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Plan:
+    """What will be done: every scan's fate and every analysis.
+
+    Attributes
+    ----------
+    study : Study
+        The study file.
+    survey : Survey
+        What was on disk.
+    people : People
+        Subjects, scans, scores, endpoints.
+    systems : mapping
+        Edges of each hypothesis.
+    sets : mapping
+        Parcels of each network and set.
+    analyses : tuple of PlannedAnalysis
+        In order.
+    availability, flow : pandas.DataFrame
+        Missing-visit table and flow of people and scans.
+    hash : str
+        Of rules and models.
+    survey_hash : str
+        Of fates and counts.
+    data_problems : tuple of str
+        What keeps anything from being run.
+    analysis_problems : tuple of str
+        What keeps the group level from being run.
+    warnings : tuple of str
+        What a reader must know.
+    """
+
+    study: Study
+    survey: Survey
+    people: People
+    systems: Mapping[str, NetworkDefinition]
+    sets: Mapping[str, pd.Index]
+    analyses: tuple[PlannedAnalysis, ...]
+    availability: pd.DataFrame
+    flow: pd.DataFrame
+    hash: str
+    survey_hash: str
+    data_problems: tuple[str, ...]
+    analysis_problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Return everything that keeps the plan from being run as a whole."""
+        return (*self.data_problems, *self.analysis_problems)
+
+    @property
+    def simulated(self) -> bool:
+        """Return whether study file or dataset says that the data are simulated."""
+        return self.study.study.simulated or self.survey.simulated
+
+    @property
+    def visits(self) -> tuple[str, ...]:
+        """Return the visits in order; controls' own last, where there are scans of controls."""
+        has_controls = (self.people.scans["visit"] == CONTROLS).any()
+        return (*self.study.visits, CONTROLS) if has_controls else self.study.visits
+
+    def kept_frames(self, scan_name: str) -> BoolArray | None:
+        """Return which frames of a run survive censoring; None for matrices."""
+        return self.people.kept.get(scan_name)
+
+    def as_plain(self) -> dict[str, Any]:
+        """Return the plan as plain data for ``plan.json``."""
+        return {
+            "plan_hash": self.hash,
+            "survey_hash": self.survey_hash,
+            "simulated": self.simulated,
+            "study": self.study.as_plain(),
+            "systems": {
+                name: {"n_edges": len(one.edges), "parcels": [str(p) for p in one.parcels]}
+                for name, one in self.systems.items()
+            },
+            "sets": {name: [str(p) for p in parcels] for name, parcels in self.sets.items()},
+            "analyses": [_plain_analysis(one) for one in self.analyses],
+            "subjects": _records(self.people.subjects),
+            "scans": _records(self.people.scans),
+            "flow": _records(self.flow),
+            "warnings": list(self.warnings),
+        }
+
+
+def make_plan(study: Study, survey: Survey) -> Plan:
+    """Decide every scan's fate and lay out every analysis.
+
+    Parameters
+    ----------
+    study : Study
+        The study file.
+    survey : Survey
+        What is on disk.
+
+    Returns
+    -------
+    Plan
+        With ``problems`` where it cannot be run as declared; nothing is raised, so that all of
+        them can be shown at once.
+    """
+    people = plan_people(study, survey)
+    problems = [*survey.problems, *(people.problems if survey.looked else ())]
+    systems: dict[str, NetworkDefinition] = {}
+    sets: dict[str, pd.Index] = {}
+    if survey.atlas is not None:
+        systems, sets, wrong = plan_systems(study, survey.atlas)
+        problems += wrong
+    if people.scans.empty and (study.hypothesis or study.exploration) and not survey.problems:
+        problems.append("[data] derivatives: holds no scan that the study could use")
+    analyses = [] if people.subjects.empty else plan_analyses(study, people, systems)
+    unfit = [f"{one.name}: {problem}" for one in analyses for problem in one.problems]
+    if people.subjects.empty and not survey.problems:
+        problems.append("there are no people: neither a participants table nor a scan was found")
+    steps, available = flow_and_availability(study, people, people.scans)
+    warnings = [*survey.notes, *people.notes]
+    return Plan(
+        study=study,
+        survey=survey,
+        people=people,
+        systems=systems,
+        sets=sets,
+        analyses=tuple(analyses),
+        availability=available,
+        flow=steps,
+        hash=plan_hash(study),
+        survey_hash=_survey_hash(people, analyses),
+        data_problems=tuple(dict.fromkeys(problems)),
+        analysis_problems=tuple(dict.fromkeys(unfit)),
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def plan_hash(study: Study) -> str:
+    """Identify the rules and models of a study; where its data lie does not matter."""
+    plain = study.as_plain()
+    for section, keys in _NOT_PLANNED.items():
+        plain[section] = {key: v for key, v in plain[section].items() if key not in keys}
+    return _hash(plain)
+
+
+def _survey_hash(people: People, analyses: list[PlannedAnalysis]) -> str:
+    counts = [(one.name, one.n_subjects, one.n_observations) for one in analyses]
+    fates = people.scans.drop(columns=["file"])
+    return _hash([_records(people.subjects), _records(fates), counts])
+
+
+def _hash(plain: object) -> str:
+    text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Turn a table into plain rows, missing cells as None."""
+    ready = table.astype(object).where(table.notna(), None)
+    return [
+        {
+            str(key): (value.item() if hasattr(value, "item") else value)
+            for key, value in row.items()
+        }
+        for row in ready.to_dict(orient="records")
+    ]
+
+
+def _plain_analysis(one: PlannedAnalysis) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "what": one.what,
+        "role": one.role,
+        "family": one.family,
+        "analysis_set": one.analysis_set,
+        "formula": one.formula,
+        "df": one.model.df if one.model else None,
+        "coding": one.model.coding if one.model else {},
+        "tests": list(one.tests),
+        "columns": list(one.columns),
+        "aliased": list(one.aliased),
+        "reference_levels": one.reference_levels,
+        "rank": one.rank,
+        "n_subjects": one.n_subjects,
+        "n_observations": one.n_observations,
+        "notes": list(one.notes),
+    }
+
+
+def flow_and_availability(
+    study: Study, people: People, scans: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Draw up the flow and the missing-visit table for a table of scans.
+
+    Parameters
+    ----------
+    study : Study
+        The visits.
+    people : People
+        Subjects and scores.
+    scans : DataFrame
+        As in `people`, or as it stands after reading.
+
+    Returns
+    -------
+    flow, availability : DataFrame
+    """
+    expected = _scan_visits(study, scans)
+    available = _availability(study, people, scans, expected)
+    steps = flow(
+        people.subjects,
+        scans,
+        visits=[*study.visits, CONTROLS],
+        scan_visits=list(expected),
+        available=available,
+    )
+    return steps, available
+
+
+def _scan_visits(study: Study, scans: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Return the sessions of each visit that has scans; controls are expected once."""
+    visits = {visit.name: visit.sessions for visit in study.visit if visit.sessions}
+    if (scans["visit"] == CONTROLS).any():
+        visits[CONTROLS] = ("any",)
+    return visits if len(scans) else {}
+
+
+def _availability(
+    study: Study,
+    people: People,
+    scans: pd.DataFrame,
+    expected: Mapping[str, tuple[str, ...]],
+) -> pd.DataFrame:
+    subjects = list(people.subjects["subject"])
+    own = dict.fromkeys(subjects, study.visits)
+    if study.groups is not None and study.groups.controls is not None:
+        is_control = people.subjects["group"] == study.groups.controls
+        own |= dict.fromkeys(people.subjects.loc[is_control, "subject"], (CONTROLS,))
+    scored = people.scores.loc[people.scores["score"].notna()]
+    score_visits = {
+        str(scale): tuple(v for v in study.visits if v in set(mine["visit"].astype(str)))
+        for scale, mine in scored.groupby("scale", sort=False)
+    }
+    return availability(
+        scans,
+        people.scores,
+        subjects=subjects,
+        expected=expected,
+        score_visits=score_visits,
+        subject_visits=own,
+    )

@@ -1,0 +1,486 @@
+"""Who takes part, which of their scans can be used, and what their scores say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from connectrial.data import BoolArray, Scan
+from connectrial.errors import InputError, did_you_mean
+from connectrial.fc.censoring import censor_frames
+from connectrial.plan.survey import Survey
+from connectrial.study import CensoringSection, EndpointSection, Study
+from connectrial.trial.endpoints import remission, response
+from connectrial.trial.visits import CONTROLS, average_sessions, visit_of_session
+
+SCAN_COLUMNS = [
+    "subject",
+    "session",
+    "run",
+    "visit",
+    "name",
+    "file",
+    "kind",
+    "n_frames",
+    "kept_frames",
+    "kept_fraction",
+    "kept_minutes",
+    "mean_fd_mm",
+    "included",
+    "analysed",
+    "reason",
+]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class People:
+    """Everybody, with their factors, scans and scores.
+
+    Attributes
+    ----------
+    subjects : pandas.DataFrame
+        ``subject``, factor columns (``group``, ``arm``, endpoints, variables), ``included``,
+        ``reason``.
+    scans : pandas.DataFrame
+        One row per run, :data:`SCAN_COLUMNS`.
+    kept : mapping
+        Frames that survive censoring, by scan name.
+    scores : pandas.DataFrame
+        ``subject``, ``visit``, ``scale``, ``score``, ``day``.
+    endpoints : pandas.DataFrame
+        ``subject``, ``endpoint``, ``visit``, ``met`` (boolean or NA), ``reason``.
+    factors : mapping
+        Levels of each factor in declared order.
+    problems, notes : list of str
+        What must be put right; what a reader should know.
+    """
+
+    subjects: pd.DataFrame
+    scans: pd.DataFrame
+    kept: Mapping[str, BoolArray]
+    scores: pd.DataFrame
+    endpoints: pd.DataFrame
+    factors: Mapping[str, tuple[str, ...]]
+    problems: list[str]
+    notes: list[str]
+
+
+def plan_people(study: Study, survey: Survey) -> People:
+    """Decide who is in, by the rules of the study.
+
+    Parameters
+    ----------
+    study : Study
+        The rules.
+    survey : Survey
+        What is on disk.
+
+    Returns
+    -------
+    People
+        With every person and scan, in or out and why.
+    """
+    problems: list[str] = []
+    notes: list[str] = []
+    subjects, factors = _subjects(study, survey, problems)
+    scores = _scores(study, survey, problems, notes)
+    endpoints = _endpoints(study, scores, subjects, problems)
+    for name, section in study.endpoints.items():
+        mine = endpoints.loc[endpoints["endpoint"] == name].set_index("subject")["met"]
+        met = mine.reindex(subjects["subject"]).to_numpy(dtype=object)
+        yes, no = section.levels
+        subjects[name] = [np.nan if pd.isna(flag) else (yes if flag else no) for flag in met]
+        factors[name] = section.levels
+    scans, kept = _scans(study, survey, subjects, problems, notes)
+    return People(
+        subjects=subjects[
+            ["subject", *factors, *_numeric(study), "included", "reason"]
+        ].reset_index(drop=True),
+        scans=scans,
+        kept=kept,
+        scores=scores,
+        endpoints=endpoints,
+        factors=factors,
+        problems=problems,
+        notes=notes,
+    )
+
+
+def _numeric(study: Study) -> list[str]:
+    return [name for name, section in study.variables.items() if not section.levels]
+
+
+def _subjects(
+    study: Study, survey: Survey, problems: list[str]
+) -> tuple[pd.DataFrame, dict[str, tuple[str, ...]]]:
+    everybody = list(
+        dict.fromkeys(
+            [
+                *map(str, survey.participants.index),
+                *(scan.subject for scan in survey.scans),
+                *survey.scores["subject"].astype(str),
+            ]
+        )
+    )
+    table = pd.DataFrame({"subject": everybody})
+    reasons: dict[str, str] = {}
+    factors: dict[str, tuple[str, ...]] = {}
+    for key, column, levels, what in _declared_factors(study):
+        values = _person_column(survey, column, everybody, f"{what} column", problems)
+        foreign = sorted({str(v) for v in values.dropna()} - set(levels))
+        if foreign and key == "arm":
+            problems.append(
+                f"[arms] levels: the column {column!r} also holds {', '.join(map(repr, foreign))}"
+                f"{did_you_mean(foreign[0], levels, listing=False)}; add them to levels, or "
+                "exclude the people"
+            )
+        if key in ("group", "arm"):
+            for subject, value in zip(everybody, values, strict=True):
+                if pd.isna(value):
+                    reasons.setdefault(subject, f"{key} is not stated")
+                elif value not in levels:
+                    reasons.setdefault(subject, f"{key} {value!r} is not part of the study")
+        elif foreign:
+            problems.append(
+                f"[variables.{key}] levels: the column {column!r} also holds "
+                f"{', '.join(map(repr, foreign))}; add them"
+            )
+        table[key] = values.where(values.isin(levels)).to_numpy()
+        factors[key] = levels
+    _check_arms_of_patients_only(study, table, reasons)
+    for key in _numeric(study):
+        column = study.variables[key].column or key
+        text = _person_column(survey, column, everybody, f"[variables.{key}] column", problems)
+        numbers = pd.to_numeric(text.str.replace(",", "."), errors="coerce")
+        bad = text[numbers.isna() & text.notna()]
+        if len(bad):
+            problems.append(
+                f"[variables.{key}]: {bad.iloc[0]!r} in column {column!r} is no number; give "
+                "levels = [...] if it is a factor"
+            )
+        table[key] = numbers.to_numpy(dtype=np.float64)
+    for section in study.exclude:
+        subject = section.subject.removeprefix("sub-")
+        if subject not in everybody:
+            problems.append(
+                f"[[exclude]] subject: there is no {section.subject!r}"
+                f"{did_you_mean(subject, everybody, listing=False)}"
+            )
+        elif section.session is None:
+            reasons[subject] = section.reason
+    table["included"] = [subject not in reasons for subject in everybody]
+    table["reason"] = [reasons.get(subject, "") for subject in everybody]
+    return table, factors
+
+
+def _check_arms_of_patients_only(
+    study: Study, table: pd.DataFrame, reasons: dict[str, str]
+) -> None:
+    """Keep controls, who are not randomised: a missing arm is no reason to leave them out."""
+    if study.groups is None or study.groups.controls is None or "arm" not in table:
+        return
+    for subject in table.loc[table["group"] == study.groups.controls, "subject"]:
+        if reasons.get(subject) == "arm is not stated":
+            del reasons[subject]
+
+
+def _declared_factors(study: Study) -> list[tuple[str, str, tuple[str, ...], str]]:
+    declared = []
+    if study.groups is not None:
+        levels = tuple(name for name in (study.groups.patients, study.groups.controls) if name)
+        declared.append(("group", study.groups.column, levels, "[groups]"))
+    if study.arms is not None:
+        declared.append(("arm", study.arms.column, study.arms.levels, "[arms]"))
+    declared += [
+        (name, section.column or name, section.levels, f"[variables.{name}]")
+        for name, section in study.variables.items()
+        if section.levels
+    ]
+    return declared
+
+
+def _person_column(
+    survey: Survey, column: str, everybody: list[str], key: str, problems: list[str]
+) -> pd.Series:
+    table = survey.participants
+    unreadable = table.shape[1] == 0 and len(survey.problems) > 0
+    if column not in table and unreadable:
+        return pd.Series([pd.NA] * len(everybody), dtype="object")
+    if column not in table:
+        known = list(map(str, table.columns))
+        problems.append(
+            f"{key}: the participants table has no column {column!r}{did_you_mean(column, known)}"
+        )
+        return pd.Series([pd.NA] * len(everybody), dtype="object")
+    return table[column].astype("object").reindex(everybody).reset_index(drop=True)
+
+
+def _scores(study: Study, survey: Survey, problems: list[str], notes: list[str]) -> pd.DataFrame:
+    columns = ["subject", "visit", "scale", "score", "day"]
+    visits = {visit.name: visit.phenotype_sessions or visit.sessions for visit in study.visit}
+    visit_of = visit_of_session(visits)
+    tables = []
+    for scale, section in study.scales.items():
+        wanted = section.column or scale
+        mine = survey.scores.loc[survey.scores["variable"] == wanted]
+        if mine.empty and survey.scores.empty and survey.problems:
+            continue  # the tables could not be read, and a problem says so already
+        if mine.empty:
+            known = sorted(survey.scores["variable"].dropna().unique())
+            hint = did_you_mean(wanted, known) or "; no clinical table was found"
+            problems.append(f"[scales.{scale}] column: no score is called {wanted!r}{hint}")
+            continue
+        for low, limit, word in (
+            (True, section.minimum, "below"),
+            (False, section.maximum, "above"),
+        ):
+            if limit is None:
+                continue
+            wrong = mine.loc[mine["number"] < limit if low else mine["number"] > limit]
+            problems.extend(
+                f"[scales.{scale}]: sub-{row.subject} ses-{row.session} has {row.number:g}, {word} the "
+                f"{'minimum' if low else 'maximum'} of {limit:g}; mend the table or the range"
+                for row in wrong.itertuples()
+            )
+        at = mine.assign(visit=mine["session"].map(visit_of), scale=scale, score=mine["number"])
+        left = at.loc[at["visit"].isna(), "session"].dropna().unique()
+        if len(left):
+            notes.append(
+                f"{scale}: scores of the sessions {', '.join(map(str, left))} belong to no visit and "
+                "are not used"
+            )
+        tables.append(at.loc[at["visit"].notna(), [*columns]])
+    if not tables:
+        return pd.DataFrame(columns=columns).astype({"score": float, "day": float})
+    together = pd.concat(tables, ignore_index=True)
+    averaged = average_sessions(together, value="score", by=["scale", "subject", "visit"])
+    several = int((averaged["n_sessions"] > 1).sum())
+    if several:
+        notes.append(f"{several} scores are means over several sessions of one visit")
+    days = together.groupby(["scale", "subject", "visit"], sort=False)["day"].mean().to_numpy()
+    averaged["day"] = days
+    averaged["visit"] = pd.Categorical(
+        averaged["visit"], categories=list(study.visits), ordered=True
+    )
+    return averaged[columns]
+
+
+def _endpoints(
+    study: Study, scores: pd.DataFrame, subjects: pd.DataFrame, problems: list[str]
+) -> pd.DataFrame:
+    people = _who_has_endpoints(study, subjects)
+    tables = []
+    for name, section in study.endpoints.items():
+        if scores.empty or section.scale not in set(scores["scale"]):
+            continue
+        try:
+            tables.append(_endpoint(name, section, scores, people))
+        except InputError as error:
+            problems.extend(f"[endpoints.{name}]: {problem}" for problem in error.problems)
+    columns = ["subject", "endpoint", "visit", "met", "reason"]
+    if not tables:
+        return pd.DataFrame(columns=columns)
+    return pd.concat(tables, ignore_index=True)[columns]
+
+
+def _who_has_endpoints(study: Study, subjects: pd.DataFrame) -> list[str]:
+    """Endpoints are about people who are treated: controls have none."""
+    rows = subjects
+    if study.groups is not None:
+        rows = subjects.loc[subjects["group"] == study.groups.patients]
+    return list(rows["subject"])
+
+
+def _endpoint(
+    name: str, section: EndpointSection, scores: pd.DataFrame, people: list[str]
+) -> pd.DataFrame:
+    if section.min_percent_decrease is not None:
+        assert section.baseline is not None  # noqa: S101 - the study file has seen to it
+        table = response(
+            scores,
+            scale=section.scale,
+            baseline=section.baseline,
+            visit=section.visit,
+            min_percent_decrease=section.min_percent_decrease,
+            subjects=people,
+        ).rename(columns={"response": "met"})
+    else:
+        table = remission(
+            scores,
+            scale=section.scale,
+            visit=section.visit,
+            below=section.below,
+            at_most=section.at_most,
+            subjects=people,
+        ).rename(columns={"remission": "met"})
+    return table.assign(endpoint=name, visit=section.visit)
+
+
+def _scans(
+    study: Study, survey: Survey, subjects: pd.DataFrame, problems: list[str], notes: list[str]
+) -> tuple[pd.DataFrame, dict[str, BoolArray]]:
+    visit_of = visit_of_session({visit.name: visit.sessions for visit in study.visit})
+    people = subjects.set_index("subject")
+    by_decision = {
+        (one.subject.removeprefix("sub-"), one.session.removeprefix("ses-")): one.reason
+        for one in study.exclude
+        if one.session is not None
+    }
+    _check_censoring(study, survey, problems)
+    kept: dict[str, BoolArray] = {}
+    rows = []
+    for scan in survey.scans:
+        reason = survey.unusable.get(scan.name, "")
+        visit = _visit(study, people.loc[scan.subject].get("group"), scan, visit_of)
+        decided = by_decision.get((scan.subject, scan.session or ""))
+        if not reason and decided:
+            reason = decided
+        if not reason and visit is None:
+            reason = f"session {scan.session!r} belongs to no visit"
+        if not reason:
+            reason = _censor(study.censoring, survey, scan, kept)
+        fd_mm = survey.fd_mm.get(scan.name)
+        rows.append(
+            {
+                "subject": scan.subject,
+                "session": scan.session or "",
+                "run": scan.run or "",
+                "visit": visit or "",
+                "name": scan.name,
+                "file": scan.path.name,
+                "kind": scan.kind,
+                "n_frames": scan.n_frames,
+                "mean_fd_mm": np.nan if fd_mm is None else float(np.nanmean(fd_mm)),
+                "reason": reason,
+            }
+        )
+    table = pd.DataFrame(
+        rows, columns=[c for c in SCAN_COLUMNS if c not in ("included", "analysed")]
+    )
+    if table.empty:
+        return table.assign(included=False, analysed=False)[SCAN_COLUMNS], kept
+    _count_kept(table, survey, kept)
+    _apply_minimum(study.censoring, table, notes)
+    table["included"] = table["reason"] == ""
+    analysed = people.loc[table["subject"], "included"].to_numpy(dtype=bool)
+    table["analysed"] = table["included"] & analysed
+    unanalysed = table["included"] & ~analysed
+    table.loc[unanalysed, "reason"] = [
+        f"usable, but the person is left out: {people.loc[subject, 'reason']}"
+        for subject in table.loc[unanalysed, "subject"]
+    ]
+    return table[SCAN_COLUMNS], kept
+
+
+def _visit(study: Study, group: object, scan: Scan, visit_of: dict[str, str]) -> str | None:
+    groups = study.groups
+    if groups is not None and groups.controls is not None and group == groups.controls:
+        wanted = groups.control_sessions
+        return CONTROLS if not wanted or scan.session in wanted else None
+    if scan.session is None and len(study.visit) == 1:
+        return study.visits[0]
+    return visit_of.get(scan.session or "")
+
+
+def _check_censoring(study: Study, survey: Survey, problems: list[str]) -> None:
+    kind = survey.kind
+    if kind in (None, "image"):
+        return
+    if "denoising" in study.model_fields_set:
+        problems.append(
+            f"[denoising]: the data are ready-made ({kind}), which are never denoised again; take the "
+            "section out, or set [data] kind = 'images'"
+        )
+    censoring = study.censoring
+    asked = [
+        key
+        for key in (
+            "max_fd_mm",
+            "max_std_dvars",
+            "n_dummy_frames",
+            "min_kept_minutes",
+            "min_kept_fraction",
+        )
+        if getattr(censoring, key)
+    ]
+    if kind == "matrix" and asked:
+        problems.append(
+            f"[censoring] {asked[0]}: the data are ready-made matrices, which have no frames; take it out"
+        )
+    elif censoring.max_fd_mm is not None and not survey.fd_mm:
+        problems.append(
+            "[censoring] max_fd_mm: there is no motion table beside any of the series "
+            "(*_motion.tsv or *_desc-confounds_timeseries.tsv); add them, or take the key out"
+        )
+
+
+def _censor(
+    censoring: CensoringSection, survey: Survey, scan: Scan, kept: dict[str, BoolArray]
+) -> str:
+    """Note the kept frames of a run; return why it cannot be used, if so."""
+    if scan.kind == "matrix" or scan.n_frames is None:
+        return ""
+    fd_mm, std_dvars = survey.fd_mm.get(scan.name), survey.std_dvars.get(scan.name)
+    if censoring.max_fd_mm is not None and fd_mm is None:
+        return "no motion table, so it cannot be censored"
+    if censoring.max_std_dvars is not None and std_dvars is None:
+        return "no std_dvars among the confounds, so it cannot be censored by it"
+    if fd_mm is not None and len(fd_mm) != scan.n_frames:
+        if censoring.max_fd_mm is None:
+            fd_mm = None
+        else:
+            return (
+                f"the motion table has {len(fd_mm)} frames, the scan {scan.n_frames}; it may be censored "
+                "already"
+            )
+    kept[scan.name] = censor_frames(
+        np.zeros(scan.n_frames) if fd_mm is None else fd_mm,
+        max_fd_mm=censoring.max_fd_mm,
+        n_before=censoring.n_before,
+        n_after=censoring.n_after,
+        min_contiguous_frames=censoring.min_contiguous_frames,
+        n_dummy_frames=censoring.n_dummy_frames,
+        std_dvars=std_dvars if censoring.max_std_dvars is not None else None,
+        max_std_dvars=censoring.max_std_dvars,
+    )
+    return "" if kept[scan.name].sum() >= 3 else "fewer than 3 frames are kept"
+
+
+def _count_kept(table: pd.DataFrame, survey: Survey, kept: dict[str, BoolArray]) -> None:
+    seconds = {scan.name: scan.repetition_time_s for scan in survey.scans}
+    counts = [int(kept[name].sum()) if name in kept else None for name in table["name"]]
+    table["kept_frames"] = pd.array(counts, dtype="Int64")
+    table["n_frames"] = table["n_frames"].astype("Int64")
+    table["kept_fraction"] = (table["kept_frames"] / table["n_frames"]).astype("Float64")
+    table["kept_fraction"] = table["kept_fraction"].to_numpy(dtype=np.float64, na_value=np.nan)
+    table["kept_minutes"] = [
+        np.nan if count is None or seconds[name] is None else count * seconds[name] / 60.0  # type: ignore[operator]
+        for name, count in zip(table["name"], counts, strict=True)
+    ]
+
+
+def _apply_minimum(censoring: CensoringSection, table: pd.DataFrame, notes: list[str]) -> None:
+    """Leave out sessions with too little data; runs of a session count together."""
+    for limit, column, unit, total in (
+        (censoring.min_kept_minutes, "kept_minutes", " min", "sum"),
+        (censoring.min_kept_fraction, "kept_fraction", "", "mean"),
+    ):
+        if limit is None:
+            continue
+        usable = table.loc[table["reason"] == ""]
+        for _, runs in usable.groupby(["subject", "session"], sort=False):
+            if runs[column].isna().any():
+                note = (
+                    f"min_{column} is not assessable: the repetition time of some scans is unknown "
+                    "(set [data] repetition_time_s)"
+                )
+                if note not in notes:
+                    notes.append(note)
+                continue
+            have = float(runs[column].agg(total))
+            if have < limit:
+                shown = f"{have:.2g}" if not unit else f"{have:.1f}"
+                table.loc[runs.index, "reason"] = f"{shown}{unit} kept, fewer than {limit:g}{unit}"

@@ -1,0 +1,143 @@
+"""Pieces of a section, and the blocks that every analysis gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from connectrial.figures.numbers import df_name
+from connectrial.report.cells import (
+    Table,
+    adjustment_words,
+    estimates_table,
+    plain_table,
+    result_sentence,
+)
+from connectrial.report.panel import Panel
+from connectrial.report.source import same_estimate, tested_rows
+from connectrial.results import Result, Results
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Block:
+    """A piece of a section; `kind` says how the page shows it.
+
+    ``figure`` (panel), ``grid`` (panels side by side), ``table``, ``text``, ``notes`` (list),
+    ``copy`` (text with a copy button), ``code``, ``heading``, ``download``, ``details`` (blocks
+    under a summary; `opened` on the screen, `printed` on paper).
+    """
+
+    kind: str
+    title: str = ""
+    text: tuple[str, ...] = ()
+    panels: tuple[Panel, ...] = ()
+    table: Table | None = None
+    data: pd.DataFrame | None = None
+    name: str = ""
+    blocks: tuple[Block, ...] = ()
+    opened: bool = False
+    printed: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Section:
+    """A section: its id, title, one line on what it is, and its blocks."""
+
+    key: str
+    title: str
+    intro: str = ""
+    label: str = ""
+    blocks: tuple[Block, ...] = ()
+
+
+def figure_block(panel: Panel | None) -> tuple[Block, ...]:
+    """Return a figure's block; nothing where there is no figure."""
+    return () if panel is None else (Block(kind="figure", panels=(panel,)),)
+
+
+def table_block(shown: Table | None, *, data: pd.DataFrame | None = None, name: str = "") -> Block:
+    """Return a table, with the data that its link gives."""
+    return Block(kind="table", table=shown, data=data, name=name)
+
+
+def analysis_blocks(results: Results, result: Result, *, headed: bool = True) -> list[Block]:
+    """Put tests in sight; every other row, the model and its notes one click away."""
+    blocks = [Block(kind="heading", title=result.title, name=result.role)] if headed else []
+    tests = tested_rows(results, result)
+    ordered = [row for group in same_estimate(tests) for row in [group]] if len(tests) else []
+    shown = pd.concat(ordered) if ordered else result.estimates
+    blocks.append(
+        table_block(
+            estimates_table(shown, caption="Tests" if len(tests) else "Estimates"),
+            data=result.estimates,
+            name=result.name,
+        )
+    )
+    declared = tests[tests["declared"]].to_dict("records") if len(tests) else []
+    inner: list[Block] = []
+    if declared:
+        sentences = tuple(result_sentence(row, title=result.title) for row in declared)
+        inner.append(Block(kind="copy", title="As sentences", text=sentences))
+    rest = result.estimates.drop(index=shown.index, errors="ignore")
+    if len(rest) and len(shown) < len(result.estimates):
+        inner.append(table_block(estimates_table(rest, caption="Other rows of this analysis")))
+    inner += model_blocks(result)
+    notes = (*_coding_note(result), *notes_of(result))
+    if notes:
+        blocks.append(Block(kind="notes", text=notes))
+    if inner:
+        blocks.append(
+            Block(kind="details", title="Sentences, other rows and the model", blocks=tuple(inner))
+        )
+    return blocks
+
+
+def notes_of(result: Result) -> tuple[str, ...]:
+    """Return an analysis' notes in words for people."""
+    return tuple(adjustment_words(note) for note in result.notes)
+
+
+def _coding_note(result: Result) -> tuple[str, ...]:
+    """Say which level is which number: without it the sign of an estimate means nothing."""
+    coding = result.design.get("coding") or {}
+    pairs = [
+        f"{name}: " + ", ".join(f"{level} = {number:g}" for level, number in levels.items())
+        for name, levels in coding.items()
+    ]
+    return (f"Coded as numbers: {'; '.join(pairs)}.",) if pairs else ()
+
+
+def model_blocks(result: Result) -> list[Block]:
+    """Show how the design was built: formula, columns, coding, rank."""
+    words = {
+        "formula": "formula",
+        "columns": "columns",
+        "reference_levels": "reference levels",
+        "coding": "coding",
+        "rank": "rank",
+        "aliased": "cannot be estimated",
+        "covariance": "covariance",
+    }
+    rows = []
+    for key, value in result.design.items():
+        if key in ("summary", "n_observations", "n_subjects") or value in (None, "", [], {}, ()):
+            continue
+        rows.append(
+            {
+                "what": words.get(key, str(key).replace("_", " ")),
+                "value": df_name(value) if key == "df_method" else _flat(value),
+            }
+        )
+    blocks = [table_block(plain_table(pd.DataFrame(rows), caption="The model"))] if rows else []
+    if result.design.get("summary"):
+        blocks.append(Block(kind="code", title="The fit", text=(str(result.design["summary"]),)))
+    return blocks
+
+
+def _flat(value: object) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {_flat(inner)}" for key, inner in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_flat(inner) for inner in value)
+    return str(value)

@@ -1,0 +1,344 @@
+"""Tables as a page shows them: text, what it sorts by, and a class; all text is escaped later."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import re
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from connectrial.figures.numbers import (
+    as_float,
+    df_name,
+    format_count,
+    format_df,
+    format_interval,
+    format_number,
+    format_p,
+    term_words,
+)
+
+ADJUSTMENTS = {
+    "bonferroni": "Bonferroni",
+    "holm": "Holm",
+    "hochberg": "Hochberg",
+    "fdr_bh": "Benjamini-Hochberg FDR",
+    "fdr_by": "Benjamini-Yekutieli FDR",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One cell: its text, a second smaller line, the value it sorts by, CSS classes, a badge."""
+
+    text: str = ""
+    sub: tuple[str, ...] = ()
+    sort: float | str | None = None
+    css: str = ""
+    badge: str = ""
+    glyph: tuple[float, float, float] | None = None  # low, middle, high in percent of the width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table of a page.
+
+    Attributes
+    ----------
+    heads : tuple of (str, str)
+        Head and class of each column.
+    rows : tuple of (str, tuple of Cell)
+        Class and cells of each row.
+    caption : str
+        What it is.
+    sortable, filterable : bool
+        Whether a reader may sort and filter it.
+    cards : bool
+        Whether rows become cards on a narrow screen.
+    """
+
+    heads: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    caption: str
+    sortable: bool = False
+    filterable: bool = False
+    cards: bool = False
+    choices: tuple[str, ...] = field(default=())
+
+
+def adjustment_words(text: object) -> str:
+    """Write an adjustment's name out: ``bonferroni (8 tests)`` -> ``Bonferroni (8 tests)``."""
+    words = str(text or "")
+    for key, name in ADJUSTMENTS.items():
+        words = re.sub(rf"\b{key}\b", name, words)
+    return words
+
+
+def df_words(row: Mapping[Hashable, Any]) -> str:
+    """Print degrees of freedom; only an F has those of its numerator."""
+    of_f = row.get("statistic_name") == "F"
+    return format_df(row["df"], numerator=row["df_numerator"] if of_f else None)
+
+
+def statistic_words(row: Mapping[Hashable, Any]) -> str:
+    """Print a test statistic with its degrees of freedom: ``t(37.0) = −2.17``."""
+    name = str(row.get("statistic_name") or "statistic")
+    df = df_words(row)
+    inside = "" if df == "–" else f"({df})"
+    return f"{name}{inside} = {format_number(row['statistic'])}"
+
+
+def interval_words(row: Mapping[Hashable, Any]) -> str:
+    """Print an interval with its level: ``95% CI [−0.12, −0.01]``."""
+    interval = format_interval(row["ci_low"], row["ci_high"])
+    level = as_float(row["ci_level"])
+    return "" if not interval else f"{100 * level:g}% CI {interval}" if level == level else interval
+
+
+def result_sentence(row: Mapping[Hashable, Any], *, title: str) -> str:
+    """Write one test as a sentence for a results section."""
+    parts = []
+    if as_float(row["estimate"]) == as_float(row["estimate"]):
+        unit = f" {row['unit']}" if row["unit"] else ""
+        parts.append(f"{format_number(row['estimate'])}{unit}")
+    parts += [interval_words(row), statistic_words(row), f"p {_equals(row['p'])}"]
+    if df_name(row["df_method"]):
+        parts.append(f"{df_name(row['df_method'])} degrees of freedom")
+    if as_float(row["p_adjusted"]) == as_float(row["p_adjusted"]):
+        how = adjustment_words(row["adjustment"]) or "adjusted"
+        parts.append(f"adjusted p {_equals(row['p_adjusted'])} ({how}, family {row['family']})")
+    people, rows = format_count(row["n_subjects"]), format_count(row["n_observations"])
+    parts.append(f"{people} people, {rows} observations")
+    return (
+        f"{title}, {term_words(row['term'], row['kind'])}: "
+        + ", ".join(part for part in parts if part)
+        + "."
+    )
+
+
+def _equals(p: object) -> str:
+    text = format_p(p, sign=True)
+    return text if text[0] in "<>=" else f"= {text}"
+
+
+def estimates_table(
+    rows: pd.DataFrame, *, caption: str, full: Sequence[str] | None = None
+) -> Table:
+    """Lay rows of the schema out for reading.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Rows of the schema.
+    caption : str
+        What the table is.
+    full : sequence of str, optional
+        Given, the table names analysis, role and kind too and can be sorted and filtered; the
+        items are the roles that its menu offers.
+    """
+    wide = full is not None
+    heads = [("term", "")] if not wide else [("analysis", ""), ("role", ""), ("term", "")]
+    heads += [
+        ("estimate", "num"),
+        ("interval", "num"),
+        ("SE", "num"),
+        ("statistic", "num"),
+        ("df", "num"),
+        ("df method", ""),
+        ("p", "num"),
+        ("adjusted p", "num"),
+        ("people", "num"),
+        ("obs.", "num"),
+    ]
+    heads += [("remarks", "")] if wide else []
+    several = not wide and rows["outcome"].nunique() > 1
+    body = []
+    for row in rows.to_dict("records"):
+        cells = [_term(row, several=several, flagged=not wide)]
+        if wide:
+            first = Cell(text=str(row["analysis"]), sub=_different(row["outcome"], row["analysis"]))
+            cells = [first, Cell(text=str(row["role"])), *cells]
+        cells += _number_cells(row)
+        cells += [Cell(text=str(row["flags"]), css="remark")] if wide else []
+        body.append(("declared" if row["declared"] else "alternative", tuple(cells)))
+    kept = [
+        i
+        for i in range(len(heads))
+        if wide or any(cells[i].text not in ("", "–") for _, cells in body)
+    ]
+    return Table(
+        heads=tuple(heads[i] for i in kept),
+        rows=tuple((css, tuple(cells[i] for i in kept)) for css, cells in body),
+        caption=caption,
+        sortable=wide,
+        filterable=wide and len(body) > 12,
+        choices=tuple(full or ()),
+    )
+
+
+def _different(text: object, other: object) -> tuple[str, ...]:
+    return (str(text),) if text and str(text) != str(other) else ()
+
+
+def _number_cells(row: Mapping[Hashable, Any]) -> list[Cell]:
+    statistic = as_float(row["statistic"])
+    name = str(row["statistic_name"] or "")
+    adjusted = as_float(row["p_adjusted"])
+    how = adjustment_words(row["adjustment"])
+    level = as_float(row["ci_level"])
+    return [
+        Cell(
+            text=format_number(row["estimate"]),
+            sub=(str(row["unit"]),) if row["unit"] else (),
+            sort=as_float(row["estimate"]),
+            css="num",
+        ),
+        Cell(
+            text=format_interval(row["ci_low"], row["ci_high"]),
+            sub=(f"{100 * level:g}%",) if level == level and level != 0.95 else (),
+            sort=as_float(row["ci_low"]),
+            css="num",
+        ),
+        _number(row["se"]),
+        Cell(
+            text=f"{name} = {format_number(statistic)}" if statistic == statistic else "–",
+            sort=statistic,
+            css="num",
+        ),
+        Cell(
+            text=df_words(row),
+            sort=as_float(row["df"]),
+            css="num",
+        ),
+        Cell(text=df_name(row["df_method"]), sub=_standing(row)),
+        Cell(text=format_p(row["p"]), sort=as_float(row["p"]), css="num"),
+        Cell(
+            text=format_p(adjusted),
+            sub=(how, f"family {row['family']}") if adjusted == adjusted else (),
+            sort=adjusted,
+            css="num whole",
+        ),
+        Cell(text=format_count(row["n_subjects"]), sort=as_float(row["n_subjects"]), css="num"),
+        Cell(
+            text=format_count(row["n_observations"]),
+            sort=as_float(row["n_observations"]),
+            css="num",
+        ),
+    ]
+
+
+def _term(row: Mapping[Hashable, Any], *, several: bool, flagged: bool) -> Cell:
+    words = term_words(row["term"], row["kind"])
+    # Who is left out is said once, in the notes below the table.
+    flags = [f for f in str(row["flags"]).split("; ") if f and "left out" not in f]
+    return Cell(
+        text=f"{row['outcome']}: {words}" if several else words,
+        sub=(str(row["kind"]), *(flags if flagged else ())),
+    )
+
+
+def _standing(row: Mapping[Hashable, Any]) -> tuple[str, ...]:
+    if row["role"] == "sensitivity":
+        return ("sensitivity",)
+    if not df_name(row["df_method"]):
+        return ()
+    return ("declared",) if row["declared"] else ("beside it",)
+
+
+def _number(value: object) -> Cell:
+    return Cell(text=format_number(value), sort=as_float(value), css="num")
+
+
+def plain_table(
+    rows: pd.DataFrame,
+    *,
+    caption: str,
+    heads: Mapping[str, str] | None = None,
+    sortable: bool = False,
+) -> Table:
+    """Lay any table out: numbers to three digits on the right, truth values as yes and no.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Table.
+    caption : str
+        What it is.
+    heads : mapping of str to str, optional
+        Column -> head; only these columns, in this order. Default all.
+    sortable : bool
+        Whether a reader may sort it.
+    """
+    named = dict(heads) if heads is not None else {str(c): str(c) for c in rows.columns}
+    columns = {column: head for column, head in named.items() if column in rows.columns}
+    numeric = {
+        column: pd.api.types.is_numeric_dtype(rows[column])
+        and not pd.api.types.is_bool_dtype(rows[column])
+        for column in columns
+    }
+    body = tuple(
+        ("", tuple(_any_cell(row[column], numeric=numeric[column]) for column in columns))
+        for row in rows[list(columns)].to_dict("records")
+    )
+    return Table(
+        heads=tuple((head, "num" if numeric[column] else "") for column, head in columns.items()),
+        rows=body,
+        caption=caption,
+        sortable=sortable,
+    )
+
+
+def edges_table(edges: pd.DataFrame, *, caption: str) -> Table:
+    """Lay edges out, each parcel with its network."""
+    words = ["estimate", "SE", "t", "df", "p", "adjusted p", "people"]
+    heads = [("edge from", ""), ("to", ""), *((word, "num") for word in words)]
+    rows = []
+    for edge in edges.to_dict("records"):
+        cells = [
+            Cell(text=str(edge[f"parcel_{side}"]), sub=_network(edge.get(f"network_{side}")))
+            for side in "ab"
+        ]
+        cells += [_number(edge[name]) for name in ("estimate", "se", "statistic")]
+        cells.append(Cell(text=format_df(edge["df"]), sort=as_float(edge["df"]), css="num"))
+        cells += [
+            Cell(text=format_p(edge[name]), sort=as_float(edge[name]), css="num")
+            for name in ("p", "p_adjusted")
+        ]
+        n = edge.get("n_subjects")
+        cells.append(Cell(text=format_count(n), sort=as_float(n), css="num"))
+        rows.append(("", tuple(cells)))
+    return Table(heads=tuple(heads), rows=tuple(rows), caption=caption, sortable=True)
+
+
+def _network(name: object) -> tuple[str, ...]:
+    return (str(name),) if isinstance(name, str) and name else ()
+
+
+def _any_cell(value: Any, *, numeric: bool) -> Cell:  # noqa: ANN401 - a cell of any table
+    if value is None or (not isinstance(value, (list, tuple)) and pd.isna(value)):
+        return Cell(text="–", css="num" if numeric else "")
+    if isinstance(value, bool) or str(value) in ("True", "False"):
+        return Cell(text="yes" if str(value) == "True" else "no")
+    if numeric:
+        whole = float(value).is_integer() and abs(float(value)) < 1e7
+        return Cell(
+            text=format_count(value) if whole else format_number(value),
+            sort=as_float(value),
+            css="num",
+        )
+    return Cell(text=str(value))
+
+
+def tsv_link(rows: pd.DataFrame, *, index: bool = False) -> str:
+    """Return a table as a ``data:`` address that a browser saves as TSV, gzipped where large."""
+    text = rows.to_csv(sep="\t", index=index, na_rep="n/a", float_format="%.6g")
+    raw = text.encode()
+    if len(raw) < 60_000:
+        return "data:text/tab-separated-values;base64," + base64.b64encode(raw).decode()
+    # No time stamp inside, so that the same results give the same page.
+    packed = gzip.compress(raw, compresslevel=9, mtime=0)
+    return "data:application/gzip;base64," + base64.b64encode(packed).decode()

@@ -1,0 +1,45 @@
+"""The sections of the page, in order; one that has no data is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from connectrial.report import fc_sections, record_sections, trial_sections
+from connectrial.report.blocks import Block, Section
+from connectrial.report.panel import Panel
+from connectrial.results import Results
+
+
+def build_sections(results: Results) -> list[Section]:
+    """Build every section that has something to show."""
+    builders: tuple[Callable[[Results], Section | None], ...] = (
+        trial_sections.answer_section,
+        trial_sections.people_section,
+        trial_sections.clinical_section,
+        trial_sections.quality_section,
+        fc_sections.hypotheses_section,
+        fc_sections.effects_section,
+        fc_sections.groups_section,
+        fc_sections.reliability_section,
+        fc_sections.matrices_section,
+        fc_sections.exploratory_section,
+        fc_sections.truth_section,
+        record_sections.diagnostics_section,
+        record_sections.estimates_section,
+        record_sections.methods_section,
+        record_sections.provenance_section,
+    )
+    built = [builder(results) for builder in builders]
+    return [section for section in built if section is not None and section.blocks]
+
+
+def section_panels(sections: list[Section]) -> list[Panel]:
+    """Return the panels of all sections in order."""
+
+    def inside(blocks: tuple[Block, ...]) -> list[Panel]:
+        found: list[Panel] = []
+        for block in blocks:
+            found += [*block.panels, *inside(block.blocks)]
+        return found
+
+    return [panel for section in sections for panel in inside(section.blocks)]

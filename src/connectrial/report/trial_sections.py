@@ -1,0 +1,165 @@
+"""Sections on the answer and on the trial: people, clinical course, scan quality."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from connectrial.report import trial_panels
+from connectrial.report.blocks import Block, Section, analysis_blocks, figure_block, table_block
+from connectrial.report.cells import plain_table
+from connectrial.report.source import networks_of, number_of_scans, table
+from connectrial.report.verdict import verdict_sentences, verdict_summary, verdict_table
+from connectrial.results import Results
+
+_LISTED = 12  # weak parcels of a scan that are named; the download names them all
+
+
+def answer_section(results: Results) -> Section | None:
+    """Show each primary test with its verdict, negative controls beside."""
+    verdicts = verdict_table(results)
+    if verdicts is None:
+        return None
+    sentences = tuple(verdict_sentences(results))
+    rows = results.estimates
+    rows = rows[rows["role"].isin(["primary", "negative control"])]
+    return Section(
+        key="answer",
+        title="The answer",
+        intro=verdict_summary(results),
+        blocks=(
+            table_block(verdicts, data=rows, name="primary"),
+            Block(
+                kind="details",
+                title="The same as sentences, for a results section",
+                blocks=(Block(kind="copy", title="Results", text=sentences),),
+            ),
+        ),
+    )
+
+
+def people_section(results: Results) -> Section | None:
+    """Show who was there, who left and why, and what each scan lacks."""
+    blocks = [
+        *figure_block(trial_panels.flow_panel(results)),
+        *figure_block(trial_panels.availability_panel(results)),
+        *_left_out(results),
+        *_weak(results),
+    ]
+    return Section(
+        key="people",
+        title="People and scans",
+        intro="Nobody is dropped in silence: whoever is missing here is missing with a reason.",
+        blocks=tuple(blocks),
+    )
+
+
+def _left_out(results: Results) -> list[Block]:
+    blocks = []
+    heads = {"subject": "person", "session": "session", "run": "run", "visit": "visit"}
+    heads |= {"kept_minutes": "kept minutes", "mean_fd_mm": "mean FD (mm)", "reason": "reason"}
+    for name, words in (("subjects", "people"), ("scans", "scans")):
+        listed = table(results, name)
+        if listed is None or not {"included", "reason"} <= set(listed.columns):
+            continue
+        out = listed[~listed["included"].astype(bool)]
+        if "run" in listed.columns and listed["run"].notna().any():
+            words = "runs"
+        if out.empty:
+            continue
+        shown = plain_table(
+            out.dropna(axis=1, how="all"), caption=f"{words} left out", heads=heads, sortable=True
+        )
+        blocks.append(
+            Block(
+                kind="details",
+                title=f"{len(out)} of {len(listed)} {words} left out, each with its reason",
+                blocks=(table_block(shown, data=out, name=f"{name} left out"),),
+                printed=True,
+            )
+        )
+    return blocks
+
+
+def _weak(results: Results) -> list[Block]:
+    weak = table(results, "weak_parcels")
+    if weak is None:
+        return []
+    n_scans = number_of_scans(results)
+    once = weak.drop_duplicates(["subject", "session", "parcel"])
+    by_parcel = once.groupby("parcel", sort=False).size().sort_values(ascending=False)
+    parcels = pd.DataFrame(
+        {"parcel": by_parcel.index.astype(str), "scans": by_parcel.to_numpy(dtype=int)}
+    )
+    networks = networks_of(results, list(parcels["parcel"]))
+    if networks:
+        parcels.insert(1, "network", parcels["parcel"].map(networks))
+    parcels["weak in"] = [f"{n} of {n_scans} scans" if n_scans else f"{n} scans" for n in by_parcel]
+    by_scan = once.groupby(["subject", "session"], sort=False, dropna=False)["parcel"]
+    scans = pd.concat([by_scan.size(), by_scan.agg(_joined)], axis=1).reset_index()
+    scans.columns = pd.Index(["person", "session", "weak parcels", "which"])
+    scans = scans.sort_values("weak parcels", ascending=False, kind="stable")
+    action = (results.study.get("coverage") or {}).get("action", "flag")
+    what = "left out of every mean" if action == "exclude" else "kept, and shown here"
+    return [
+        Block(
+            kind="details",
+            title=f"{len(by_parcel)} parcels are weak in at least one of "
+            f"{n_scans or len(scans)} scans ({what})",
+            blocks=(
+                Block(
+                    kind="text",
+                    text=(
+                        "A parcel is weak where its coverage or signal lies far below that of the "
+                        "scan's other parcels, as at the edge of the field of view.",
+                    ),
+                ),
+                table_block(
+                    plain_table(parcels, caption="Weak parcels, by parcel", sortable=True),
+                    data=weak,
+                    name="weak parcels",
+                ),
+                table_block(plain_table(scans, caption="Weak parcels, by scan", sortable=True)),
+            ),
+        )
+    ]
+
+
+def _joined(names: pd.Series) -> str:
+    shown = list(names.astype(str))
+    more = len(shown) - _LISTED
+    return ", ".join(shown[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def clinical_section(results: Results) -> Section | None:
+    """Show scores over visits, response and remission, and their models."""
+    courses = tuple(trial_panels.course_panels(results))
+    blocks = [Block(kind="grid" if len(courses) > 1 else "figure", panels=courses)]
+    blocks = blocks if courses else []
+    blocks += figure_block(trial_panels.rates_panel(results))
+    for result in results.analyses:
+        if result.what in ("score", "response") and len(result.estimates):
+            blocks += analysis_blocks(results, result)
+    return Section(key="clinical", title="Clinical course", blocks=tuple(blocks))
+
+
+def quality_section(results: Results) -> Section | None:
+    """Show how good the scans are, by visit and arm or group."""
+    panels = trial_panels.quality_panels(results)
+    blocks = [Block(kind="grid", panels=tuple(panels))] if panels else []
+    quality = table(results, "quality")
+    if quality is not None and not {"mean_fd_mm", "mean_dvars"} & set(quality.columns):
+        text = (
+            "Motion is not assessable: the scans came without confounds, so that neither "
+            "framewise displacement nor DVARS is known. Look for it where they were processed."
+        )
+        blocks.append(Block(kind="notes", text=(text,)))
+    for result in results.analyses:
+        if result.role == "quality" and result.what not in ("reliability",):
+            blocks += analysis_blocks(results, result)
+    return Section(
+        key="quality",
+        title="Quality of the scans",
+        intro="Look here before believing a difference: motion and the amount of data must not "
+        "differ between visits or groups.",
+        blocks=tuple(blocks),
+    )

@@ -1,0 +1,234 @@
+"""The tidy schema of an estimate, one analysis' result, and a whole run's results.
+
+Schema only: ``io.outputs`` saves and loads it, ``figures`` and ``report`` show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import pandas as pd
+
+from connectrial.errors import InputError
+
+Role = Literal[
+    "primary",
+    "secondary",
+    "negative control",
+    "exploratory",
+    "sensitivity",
+    "quality",
+    "descriptive",
+    "safety",
+]
+Kind = Literal[
+    "coefficient",
+    "contrast",
+    "F test",
+    "difference",
+    "mean",
+    "effect size",
+    "proportion",
+    "risk difference",
+    "risk ratio",
+    "odds ratio",
+    "number needed to treat",
+    "correlation",
+    "reliability",
+    "variance",
+    "count",
+]
+ROLES: tuple[str, ...] = get_args(Role)
+KINDS: tuple[str, ...] = get_args(Kind)
+
+#: Columns of ``results.tsv``, in order, each with what it means.
+DICTIONARY: dict[str, str] = {
+    "analysis": "Name of the analysis in the study file",
+    "family": "Family of tests within which p values are adjusted; empty for rows outside any",
+    "family_size": "Number of tests in the family, as declared",
+    "role": "Why the analysis is there: " + ", ".join(ROLES),
+    "kind": "What the row is: " + ", ".join(KINDS),
+    "analysis_set": "Who is analysed",
+    "outcome": "What is modelled",
+    "term": "Model term, contrast or comparison that the row is about",
+    "estimate": "Estimate, in the unit of the column 'unit'",
+    "unit": "Unit of the estimate",
+    "se": "Standard error of the estimate",
+    "statistic": "Test statistic",
+    "statistic_name": "Which statistic: t, F, z, ...",
+    "df_numerator": "Numerator degrees of freedom (F tests)",
+    "df": "Degrees of freedom of t, or denominator degrees of freedom of F",
+    "df_method": "How the degrees of freedom were found",
+    "declared": "True for the row by the df method that the plan declares; only those enter families",
+    "alternative": "Alternative hypothesis of the p value",
+    "p": "p value, not adjusted",
+    "p_adjusted": "p value adjusted within the family",
+    "adjustment": "Method of the adjustment, with the number of tests",
+    "ci_level": "Level of the confidence interval",
+    "ci_low": "Lower end of the confidence interval",
+    "ci_high": "Upper end of the confidence interval",
+    "n_subjects": "Number of people behind the row",
+    "n_observations": "Number of observations behind the row",
+    "flags": "What a reader must know of this row, separated by semicolons",
+}
+COLUMNS: tuple[str, ...] = tuple(DICTIONARY)
+_TEXT = [
+    "analysis",
+    "family",
+    "role",
+    "kind",
+    "analysis_set",
+    "outcome",
+    "term",
+    "unit",
+    "statistic_name",
+    "df_method",
+    "alternative",
+    "adjustment",
+    "flags",
+]
+
+
+def tidy(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Lay rows out in the schema, absent cells as missing, and check the vocabulary.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Keys are names of :data:`COLUMNS`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row each, columns in the order of :data:`COLUMNS`.
+
+    Raises
+    ------
+    InputError
+        A key, role or kind that the schema does not know.
+    """
+    for row in rows:
+        unknown = set(row) - set(COLUMNS)
+        if unknown:
+            raise InputError(f"an estimate has columns that the schema does not know: {unknown}")
+        if row.get("role") not in ROLES:
+            raise InputError(f"role must be one of {ROLES}; got {row.get('role')!r}")
+        if row.get("kind") not in KINDS:
+            raise InputError(f"kind must be one of {KINDS}; got {row.get('kind')!r}")
+    table = pd.DataFrame(list(rows), columns=list(COLUMNS))
+    return as_schema(table)
+
+
+def as_schema(table: pd.DataFrame) -> pd.DataFrame:
+    """Give every column of an estimates table the schema's type."""
+    typed = {}
+    for column in COLUMNS:
+        if column in _TEXT:
+            typed[column] = table[column].astype("object").where(table[column].notna(), "")
+        elif column == "declared":
+            typed[column] = table[column].map(lambda cell: str(cell) in ("True", "true", "1"))
+        elif column in ("family_size", "n_subjects", "n_observations"):
+            typed[column] = pd.to_numeric(table[column]).astype("Int64")
+        else:
+            typed[column] = pd.to_numeric(table[column]).astype("float64")
+    return pd.DataFrame(typed, columns=list(COLUMNS))
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Result:
+    """What one analysis found, and all that is needed to understand it.
+
+    Attributes
+    ----------
+    name : str
+        As in the study file.
+    title : str
+        For people: ``Default, within``.
+    role : str
+        One of :data:`ROLES`.
+    what : str
+        Kind of analysis: ``"network FC"``, ``"score"``, ``"response"``, ``"groups"``,
+        ``"reliability"``, ``"edges"``.
+    outcome : str
+        Key of the outcome in the tables ``visit_fc`` or ``scores``.
+    estimates : pandas.DataFrame
+        Rows of the schema.
+    means : pandas.DataFrame or None
+        Model-based (or observed) means by visit: columns ``visit``, ``by`` (level of the factor
+        ``by_factor``, empty where there is none), ``by_factor``, ``estimate``, ``se``, ``df``,
+        ``ci_low``, ``ci_high``, ``n_subjects``, ``source`` ("model" or "observed").
+    methods : str
+        One or two sentences for a methods section, true of what was run.
+    citations : tuple of str
+        Keys of the references that the methods sentence needs.
+    design : mapping
+        ``formula``, ``columns``, ``reference_levels``, ``coding``, ``rank``, ``aliased``,
+        ``covariance`` as plain data; empty where there is no model.
+    notes : tuple of str
+        Warnings and cautions, each a sentence.
+    """
+
+    name: str
+    title: str
+    role: str
+    what: str
+    outcome: str
+    estimates: pd.DataFrame
+    means: pd.DataFrame | None = None
+    methods: str = ""
+    citations: tuple[str, ...] = ()
+    design: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Results:
+    """Everything that a run found.
+
+    Attributes
+    ----------
+    study : mapping
+        The resolved study file as plain data.
+    plan : mapping
+        ``hash``, ``survey_hash``, ``seed``, ``version``, ``simulated`` (bool), ``stand_ins`` (list
+        of str), ``visits`` (ordered names), ``factors`` (name -> ordered levels), ``warnings``.
+    analyses : tuple of Result
+        In the order of the study file.
+    tables : mapping of str to pandas.DataFrame
+        ``subjects``, ``scans``, ``flow``, ``availability``, ``network_fc``, ``visit_fc``,
+        ``scores``, ``endpoints``, ``quality``, ``weak_parcels``, ``truth``; absent where the
+        study has none.
+    edges : mapping of str to pandas.DataFrame
+        Edge tables of exploratory analyses: ``parcel_a parcel_b network_a network_b estimate se df
+        statistic p p_adjusted n_subjects flags``.
+    matrices : mapping of str to pandas.DataFrame
+        Group-mean FC (Fisher z) by visit, square, parcels as index and columns.
+    software : mapping of str to str
+        Versions of what computed the numbers.
+    """
+
+    study: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    analyses: tuple[Result, ...]
+    tables: Mapping[str, pd.DataFrame]
+    edges: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    matrices: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    software: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def estimates(self) -> pd.DataFrame:
+        """Return the rows of all analyses in one table of the schema."""
+        tables = [result.estimates for result in self.analyses if len(result.estimates)]
+        if not tables:
+            return tidy([])
+        return as_schema(pd.concat([table.astype("object") for table in tables], ignore_index=True))
+
+    def __getitem__(self, name: str) -> Result:
+        """Return one analysis by its name in the study file."""
+        for result in self.analyses:
+            if result.name == name:
+                return result
+        known = ", ".join(result.name for result in self.analyses)
+        raise KeyError(f"no analysis {name!r}; there are: {known}")

@@ -1,0 +1,436 @@
+"""Each kind of analysis: planned rows and measured values in, a Result out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from connectrial.data import FloatArray
+from connectrial.errors import ConnectrialError
+from connectrial.plan import Plan, PlannedAnalysis
+from connectrial.results import COLUMNS, Result, tidy
+from connectrial.run.model_rows import (
+    describe_design,
+    estimate_rows,
+    fit_planned,
+    lacking_main_effects,
+    methods_sentence,
+    model_means,
+    sensitivity_rows,
+)
+from connectrial.stats.compare import compare_groups
+from connectrial.stats.edgewise import fit_edges
+from connectrial.stats.multiplicity import adjust
+from connectrial.stats.proportions import proportion, risk_difference
+from connectrial.stats.reliability import icc, repeatability
+from connectrial.study import AdjustMethod
+from connectrial.trial.visits import CONTROLS
+
+FC_UNIT = "Fisher z"
+_RESULT_FIELDS = (
+    "name",
+    "title",
+    "role",
+    "what",
+    "outcome",
+    "means",
+    "methods",
+    "citations",
+    "design",
+    "notes",
+)
+_MIXED = ("laird1982", "satterthwaite1946")
+
+
+def failed(plan: PlannedAnalysis, problems: Sequence[str]) -> Result:
+    """Return an analysis that could not be done, with the reason in place of numbers."""
+    return Result(
+        name=plan.name,
+        title=plan.title,
+        role=plan.role,
+        what=plan.what,
+        outcome=plan.outcome,
+        estimates=tidy([]),
+        notes=(*plan.notes, *(f"not done: {problem}" for problem in problems)),
+    )
+
+
+def analyse_network(
+    plan: PlannedAnalysis, visit_fc: pd.DataFrame, endpoints: Sequence[str]
+) -> Result:
+    """Fit a hypothesis' mixed model to its network FC.
+
+    Parameters
+    ----------
+    plan : PlannedAnalysis
+        The hypothesis.
+    visit_fc : DataFrame
+        ``subject``, ``visit``, ``outcome``, ``fc_z``.
+    endpoints : sequence of str
+        Factors that come from outcomes.
+    """
+    mine = visit_fc.loc[visit_fc["outcome"] == plan.outcome, ["subject", "visit", "fc_z"]]
+    data = _attach(plan.rows, mine, "fc_z")
+    edges = plan.edges
+    count = "" if edges is None else f" (mean Fisher z over {len(edges.edges)} edges)"
+    return _mixed(plan, data, "fc_z", FC_UNIT, f"Network FC of {plan.title}{count}", endpoints)
+
+
+def analyse_score(plan: PlannedAnalysis, unit: str, endpoints: Sequence[str]) -> Result:
+    """Fit a clinical analysis' mixed model to its scores."""
+    outcome = "change" if "change" in plan.rows else "score"
+    return _mixed(plan, plan.rows, outcome, unit, f"{plan.outcome} {outcome}", endpoints)
+
+
+def _attach(rows: pd.DataFrame, values: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Put measured values beside planned rows, keeping the rows' order and levels."""
+    keys = pd.MultiIndex.from_arrays([rows["subject"].astype(str), rows["visit"].astype(str)])
+    by_key = values.set_index([values["subject"].astype(str), values["visit"].astype(str)])[column]
+    return rows.assign(**{column: by_key.reindex(keys).to_numpy(dtype=np.float64)})
+
+
+def _mixed(
+    plan: PlannedAnalysis,
+    data: pd.DataFrame,
+    outcome: str,
+    unit: str,
+    what: str,
+    endpoints: Sequence[str],
+) -> Result:
+    try:
+        fit = fit_planned(plan, data, outcome=outcome)
+        rows = estimate_rows(plan, fit, unit=unit)
+    except ConnectrialError as error:
+        return failed(plan, error.problems)
+    notes = [*plan.notes, *fit.notes]
+    if fit.singular:
+        notes.append("the variance between people was estimated as zero (singular fit)")
+    lost = fit.design.dropped.get(outcome, 0)
+    if lost:
+        notes.append(f"{lost} planned observations have no {outcome} and are left out")
+    added = lacking_main_effects(plan, endpoints)
+    if added:
+        try:
+            fuller = fit_planned(plan, data, outcome=outcome, extra=added)
+            rows += sensitivity_rows(plan, fuller, added, unit=unit)
+        except ConnectrialError as error:
+            notes += [f"sensitivity with {', '.join(added)} not done: {p}" for p in error.problems]
+    return Result(
+        name=plan.name,
+        title=plan.title,
+        role=plan.role,
+        what=plan.what,
+        outcome=plan.outcome,
+        estimates=tidy(rows),
+        means=model_means(fit),
+        methods=methods_sentence(plan, fit, what=what),
+        citations=_MIXED if fit.df_method == "satterthwaite" else _MIXED[:1],
+        design=describe_design(plan, fit),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def analyse_groups(
+    plan: PlannedAnalysis,
+    visit_fc: pd.DataFrame,
+    *,
+    hypotheses: Sequence[str],
+    visits: Sequence[str],
+    equal_variance: bool,
+) -> Result:
+    """Compare patients at each visit with controls, sessions of each person averaged."""
+    rows: list[dict[str, Any]] = []
+    notes = list(plan.notes)
+    who = plan.rows.set_index(["subject", "visit"]).index
+    for system in hypotheses:
+        mine = visit_fc.loc[(visit_fc["outcome"] == system) & visit_fc["fc_z"].notna()]
+        mine = mine.loc[pd.MultiIndex.from_frame(mine[["subject", "visit"]].astype(str)).isin(who)]
+        controls = mine.loc[mine["visit"] == CONTROLS, "fc_z"].to_numpy()
+        for visit in visits:
+            patients = mine.loc[mine["visit"] == visit, "fc_z"].to_numpy()
+            try:
+                row = compare_groups(patients, controls, equal_variance=equal_variance).iloc[0]
+            except ConnectrialError as error:
+                notes += [f"{system} at {visit}: not done: {p}" for p in error.problems]
+                continue
+            base = {
+                "analysis": plan.name,
+                "role": plan.role,
+                "analysis_set": plan.analysis_set,
+                "outcome": system,
+                "declared": True,
+            }
+            rows.append(
+                base
+                | _tidy_cells(row)
+                | {
+                    "kind": "difference",
+                    "unit": FC_UNIT,
+                    "family": plan.family or "",
+                    "term": f"patients at {visit} - controls",
+                }
+            )
+            rows.append(
+                base
+                | {
+                    "kind": "effect size",
+                    "unit": str(row["effect_size_variant"]),
+                    "term": f"patients at {visit} - controls",
+                    "estimate": row["effect_size"],
+                    "ci_level": row["ci_level"],
+                    "ci_low": row["effect_size_ci_low"],
+                    "ci_high": row["effect_size_ci_high"],
+                    "n_subjects": row["n_subjects"],
+                    "n_observations": row["n_observations"],
+                }
+            )
+    test = "Student's t test with pooled variance" if equal_variance else "Welch's t test"
+    return Result(
+        name=plan.name,
+        title=plan.title,
+        role=plan.role,
+        what=plan.what,
+        outcome=plan.outcome,
+        estimates=tidy(rows),
+        methods=(
+            f"Patients at {' and '.join(visits)} were compared with controls by {test}, two-sided; "
+            "several sessions of one person were averaged first."
+        ),
+        notes=tuple(notes),
+    )
+
+
+def _tidy_cells(row: pd.Series) -> dict[str, Any]:
+    return {
+        str(name): value
+        for name, value in row.items()
+        if name in COLUMNS and not (isinstance(value, float) and np.isnan(value))
+    }
+
+
+def analyse_reliability(plan: PlannedAnalysis, network_fc: pd.DataFrame) -> Result:
+    """Return ICC, standard error of measurement and smallest detectable change of a system."""
+    mine = network_fc.loc[
+        (network_fc["outcome"] == plan.outcome) & network_fc["session"].isin(plan.tests)
+    ]
+    table = mine.assign(
+        session=pd.Categorical(mine["session"], categories=list(plan.tests), ordered=True)
+    )[["subject", "session", "fc_z"]]
+    try:
+        coefficients = icc(table, targets="subject", raters="session", scores="fc_z")
+        errors = repeatability(table, targets="subject", raters="session", scores="fc_z")
+    except ConnectrialError as error:
+        return failed(plan, error.problems)
+    base = {
+        "analysis": plan.name,
+        "role": plan.role,
+        "analysis_set": plan.analysis_set,
+        "outcome": plan.outcome,
+        "declared": True,
+    }
+    rows = [
+        base | _tidy_cells(row) | {"kind": "reliability", "unit": "", "term": str(term)}
+        for term, row in coefficients.loc[["ICC(2,1)", "ICC(3,1)"]].iterrows()
+    ]
+    rows += [
+        base | _tidy_cells(row) | {"kind": "reliability", "unit": FC_UNIT, "term": str(term)}
+        for term, row in errors.iterrows()
+    ]
+    return Result(
+        name=plan.name,
+        title=plan.title,
+        role=plan.role,
+        what=plan.what,
+        outcome=plan.outcome,
+        estimates=tidy(rows),
+        methods=(
+            f"Test-retest reliability of {' and '.join(plan.tests)} is given as intraclass correlation, "
+            "two-way random ICC(2,1) and mixed ICC(3,1), of people with all these sessions."
+        ),
+        citations=("shrout1979",),
+        notes=plan.notes,
+    )
+
+
+def analyse_response(plan: PlannedAnalysis, by: pd.Series | None, levels: Sequence[str]) -> Result:
+    """Return the proportion that meets an endpoint, by arm and between arms where there are arms."""
+    known = plan.rows.loc[plan.rows["met"].notna()]
+    met = known["met"].astype(bool)
+    base = {
+        "analysis": plan.name,
+        "role": plan.role,
+        "analysis_set": plan.analysis_set,
+        "outcome": plan.outcome,
+        "unit": "proportion",
+        "declared": True,
+    }
+    rows, notes = [], list(plan.notes)
+    if len(known) == 0:
+        return failed(plan, ["nobody has a value"])
+    rows.append(
+        base
+        | _tidy_cells(proportion(int(met.sum()), len(met)).iloc[0])
+        | {"kind": "proportion", "term": plan.outcome}
+    )
+    if by is not None:
+        arm = by.reindex(known["subject"]).to_numpy()
+        counts = {
+            level: (int(met[arm == level].sum()), int((arm == level).sum())) for level in levels
+        }
+        for level, (yes, n) in counts.items():
+            if n:
+                cells = _tidy_cells(proportion(yes, n).iloc[0])
+                rows.append(
+                    base | cells | {"kind": "proportion", "term": f"{plan.outcome}, {level}"}
+                )
+        reference = levels[0]
+        for level in levels[1:]:
+            try:
+                row = risk_difference(counts[level], counts[reference]).iloc[0]
+            except ConnectrialError as error:
+                notes += list(error.problems)
+                continue
+            rows.append(
+                base
+                | _tidy_cells(row)
+                | {"kind": "risk difference", "term": f"{level} - {reference}"}
+            )
+    return Result(
+        name=plan.name,
+        title=plan.title,
+        role=plan.role,
+        what=plan.what,
+        outcome=plan.outcome,
+        estimates=tidy(rows),
+        methods="Proportions carry Wilson's 95 % intervals; differences between arms Newcombe's.",
+        citations=("wilson1927", "newcombe1998"),
+        notes=tuple(notes),
+    )
+
+
+def analyse_edges(
+    plan: PlannedAnalysis,
+    values: FloatArray,
+    edges: pd.DataFrame,
+    *,
+    method: AdjustMethod,
+) -> tuple[Result, pd.DataFrame]:
+    """Fit one model to every edge and adjust over all of them.
+
+    Parameters
+    ----------
+    plan : PlannedAnalysis
+        The exploration; its rows are those of `values`.
+    values : array, shape (n_observations, n_edges)
+        Fisher z; NaN for edges without data.
+    edges : DataFrame
+        ``parcel_a``, ``parcel_b``, ``network_a``, ``network_b``, one row per edge.
+    method : str
+        Adjustment.
+
+    Returns
+    -------
+    Result, DataFrame
+        A summary, and the edge table.
+    """
+    assert plan.model is not None  # noqa: S101 - explorations have models
+    coding = {name: dict(one) for name, one in plan.model.coding.items() if name in plan.rows}
+    try:
+        fits = fit_edges(values, plan.formula, plan.rows, coding=coding, df=plan.model.df)
+    except ConnectrialError as error:
+        return failed(plan, error.problems), edges.iloc[:0]
+    column = fits.design.columns_of(plan.tests[0])[0]
+    at = list(fits.terms).index(column)
+    p = np.asarray(fits.p[at])
+    adjusted = adjust(p, method)
+    table = edges.assign(
+        estimate=fits.estimate[at],
+        se=fits.se[at],
+        df=fits.df[at],
+        statistic=fits.statistic[at],
+        p=p,
+        p_adjusted=adjusted,
+        n_subjects=fits.n_subjects,
+        flags=fits.flags,
+    )
+    known = int(np.isfinite(p).sum())
+    below = int((p < 0.05).sum())
+    kept = int((adjusted < 0.05).sum())
+    base = {
+        "analysis": plan.name,
+        "role": plan.role,
+        "analysis_set": plan.analysis_set,
+        "outcome": plan.outcome,
+        "unit": "edges",
+        "kind": "count",
+        "declared": True,
+        "n_subjects": int(np.max(fits.n_subjects)),
+        "n_observations": int(np.max(fits.n_observations)),
+    }
+    singular = int(np.asarray(fits.singular).sum())
+    rows = [
+        base | {"term": f"{column}: edges tested", "estimate": known},
+        base | {"term": f"{column}: p < .05, not adjusted", "estimate": below},
+        base
+        | {
+            "term": f"{column}: adjusted p < .05",
+            "estimate": kept,
+            "adjustment": f"{method} over {known} edges",
+        },
+        base | {"term": "fits on the boundary (no variance between people)", "estimate": singular},
+    ]
+    notes = [*plan.notes]
+    if known < len(table):
+        notes.append(f"{len(table) - known} edges have no estimate; the table says why")
+    result = Result(
+        name=plan.name,
+        title=f"{plan.title} ({column})",
+        role=plan.role,
+        what=plan.what,
+        outcome=plan.outcome,
+        estimates=tidy(rows),
+        methods=(
+            f"The same mixed model was fitted to each of {known} edges; p values of {column} were adjusted "
+            f"over all edges ({method}). This analysis is exploratory."
+        ),
+        citations=(*_MIXED, "benjamini1995") if method == "fdr_bh" else _MIXED,
+        design={
+            "formula": plan.formula,
+            "columns": list(fits.design.columns),
+            "reference_levels": fits.design.reference_levels,
+            "rank": fits.design.rank,
+        },
+        notes=tuple(notes),
+    )
+    return result, table
+
+
+def adjust_families(plan: Plan, results: Sequence[Result]) -> list[Result]:
+    """Adjust the declared tests of each family together and write that into their rows."""
+    tables = [result.estimates.copy() for result in results]
+    for name, family in plan.study.family.items():
+        places = [
+            (number, index)
+            for number, table in enumerate(tables)
+            for index in table.index[(table["family"] == name) & table["declared"]]
+        ]
+        if not places:
+            continue
+        p = np.array([float(tables[number].loc[index, "p"]) for number, index in places])
+        size = family.size or len(p)
+        adjusted = adjust(p, family.method, size=max(size, len(p)))
+        for (number, index), value in zip(places, adjusted, strict=True):
+            tables[number].loc[index, "p_adjusted"] = value
+            tables[number].loc[index, "family_size"] = max(size, len(p))
+            tables[number].loc[index, "adjustment"] = (
+                f"{family.method} over {max(size, len(p))} tests"
+            )
+    return [_with_estimates(result, table) for result, table in zip(results, tables, strict=True)]
+
+
+def _with_estimates(result: Result, table: pd.DataFrame) -> Result:
+    fields: Mapping[str, Any] = {name: getattr(result, name) for name in _RESULT_FIELDS}
+    return Result(**fields, estimates=table)

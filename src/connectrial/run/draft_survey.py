@@ -1,0 +1,409 @@
+"""Looking at a dataset before there is a study: scans, labels, tables and what they say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from connectrial.data import Scan
+from connectrial.errors import ConnectrialError, InputError
+from connectrial.io.bids import (
+    ScanIndex,
+    index_scans,
+    read_dataset_description,
+)
+from connectrial.io.clinical import ClinicalTable, ScoreTable, read_participants, read_scores
+from connectrial.io.tables import read_table
+from connectrial.run.draft_parcels import Parcels, find_parcels, networks_of_names, parcel_names
+from connectrial.run.draft_scales import draft_scales
+from connectrial.run.draft_text import counted
+
+_KINDS = ("time series", "matrix", "image")
+_PREFERRED = {
+    "task": ("rest", "resting", "restingstate"),
+    "space": ("MNI152NLin6Asym", "MNI152NLin2009cAsym"),
+    "description": ("denoised", "denoisedSmoothed"),
+}
+_TABLES = (".tsv", ".csv", ".xlsx")
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Look:
+    """What a dataset holds, as far as a first study file needs to know it.
+
+    Attributes
+    ----------
+    root : Path
+        The folder that was named.
+    dataset : Path
+        Where participants and scores are.
+    index : ScanIndex or None
+        Scans that can be used; None for tables alone.
+    chosen : mapping of str to str
+        Entities that had to be chosen among several (task, space, atlas, description).
+    others : tuple of str
+        Folders with scans that were not taken, in words.
+    parcels : Parcels
+        Names and networks.
+    participants : Path or None
+        The participants table.
+    people : pandas.DataFrame
+        Its content.
+    dictionary : mapping
+        Its data dictionary.
+    scores : pandas.DataFrame
+        Long table of everything that was measured at sessions.
+    meanings : mapping of str to str
+        What dictionaries say of sessions.
+    loose : tuple of (Path, columns)
+        Tables in the root that no BIDS layout covers.
+    name : str
+        Of the dataset.
+    simulated : bool
+        Whether the dataset says that it is simulated.
+    problems : tuple of str
+        What will have to be put right.
+    """
+
+    root: Path
+    dataset: Path
+    index: ScanIndex | None
+    chosen: Mapping[str, str]
+    others: tuple[str, ...]
+    parcels: Parcels
+    participants: Path | None
+    people: pd.DataFrame
+    dictionary: Mapping[str, object]
+    scores: pd.DataFrame
+    meanings: Mapping[str, str]
+    loose: tuple[tuple[Path, tuple[str, ...]], ...]
+    name: str
+    simulated: bool
+    problems: tuple[str, ...]
+
+    @property
+    def scans(self) -> tuple[Scan, ...]:
+        """Scans that can be used."""
+        return self.index.scans if self.index is not None else ()
+
+
+def look_at(root: Path, *, derivatives: Path | None) -> Look:
+    """Look at a dataset.
+
+    Parameters
+    ----------
+    root : Path
+        A derivatives folder, a BIDS root with ``derivatives/`` in it, or a folder of tables.
+    derivatives : Path, optional
+        The folder with the scans where it shall not be searched for.
+
+    Returns
+    -------
+    Look
+
+    Raises
+    ------
+    InputError
+        When the folder is missing, or holds nothing that a study could be made of.
+    """
+    if not root.is_dir():
+        what = "this is a file" if root.exists() else "there is no such folder"
+        raise InputError(f"{root}: {what}; name the folder of a dataset")
+    problems: list[str] = []
+    index, others = _find_scans(root, derivatives, problems)
+    chosen: dict[str, str] = {}
+    if index is not None:
+        index, chosen = _choose_labels(index)
+        problems += index.problems
+    dataset = _find_dataset(root, index)
+    participants = next((p for p in _named(dataset, "participants") if p.is_file()), None)
+    table = _read_people(participants, index, problems)
+    scores = _read_scores(dataset, participants, table, index, problems)
+    if index is None and scores["session"].notna().sum() == 0:
+        raise InputError(_nothing(root, participants, problems))
+    description = _description(*([index.root] if index else []), dataset, root)
+    return Look(
+        root=root,
+        dataset=dataset,
+        index=index,
+        chosen=chosen,
+        others=others,
+        parcels=find_parcels(dataset, index) if index is not None else Parcels(),
+        participants=participants,
+        people=table.frame if table is not None else pd.DataFrame(),
+        dictionary=_dictionary(participants),
+        scores=scores,
+        meanings=_session_meanings(dataset),
+        loose=_loose_tables(dataset),
+        name=str(description.get("Name") or "").strip() or root.resolve().name,
+        simulated=description.get("Simulated") is True,
+        problems=tuple(dict.fromkeys(problems)),
+    )
+
+
+def _nothing(root: Path, participants: Path | None, problems: Sequence[str]) -> list[str]:
+    found = f"only {participants.name}" if participants is not None else "nothing"
+    return [
+        f"{root}: there is {found} here that a study could be made of. Looked for "
+        "sub-*/[ses-*/]func with *_timeseries.tsv, *_relmat.tsv or *_desc-preproc_bold.nii.gz (here "
+        "and in the folders of derivatives/), and for scores by session in phenotype/*.tsv, "
+        "sessions.tsv, sub-*/sub-*_sessions.tsv or participants.tsv; name the folder that holds them",
+        *problems,
+    ]
+
+
+# ---------------------------------------------------------------------------------------------
+# Scans
+# ---------------------------------------------------------------------------------------------
+
+
+def _find_scans(
+    root: Path, derivatives: Path | None, problems: list[str]
+) -> tuple[ScanIndex | None, tuple[str, ...]]:
+    """Index every candidate folder and take the one that serves most people."""
+    if derivatives is not None:
+        inside = root / derivatives
+        named = index_scans(inside if inside.is_dir() else derivatives)
+        if not named.scans:
+            raise InputError(named.problems or f"{named.root}: no scan that can be read is here")
+        return named, ()
+    indices = [index_scans(folder) for folder in _candidates(root)]
+    usable = [index for index in indices if index.scans]
+    if not usable:
+        problems += [problem for index in indices for problem in index.problems]
+        return None, ()
+    most = max(_n_people(index) for index in usable)
+    # Ready-made series go before images unless they are of far fewer people.
+    best = min(
+        usable,
+        key=lambda one: (
+            _n_people(one) < 0.8 * most,
+            _KINDS.index(one.scans[0].kind),
+            -_n_people(one),
+        ),
+    )
+    others = tuple(
+        f"{index.root.relative_to(root).as_posix()} ({index.scans[0].kind} of "
+        f"{counted(_n_people(index), 'person', 'people')})"
+        for index in usable
+        if index is not best
+    )
+    return best, others
+
+
+def _n_people(index: ScanIndex) -> int:
+    return len({scan.subject for scan in index.scans})
+
+
+def _candidates(root: Path) -> list[Path]:
+    """Return folders with sub-* folders: the root, derivatives/*, derivatives/*/*, and siblings."""
+    found = [root] if _has_subjects(root) else []
+    for parent in (root, root / "derivatives"):
+        for folder in _folders(parent):
+            if folder.name == "derivatives" or folder.name.startswith(("sub-", ".")):
+                continue
+            if _has_subjects(folder):
+                found.append(folder)
+            elif parent != root:
+                found += [below for below in _folders(folder) if _has_subjects(below)]
+    return found
+
+
+def _folders(parent: Path) -> list[Path]:
+    try:
+        return sorted(path for path in parent.iterdir() if path.is_dir())
+    except OSError:
+        return []
+
+
+def _has_subjects(folder: Path) -> bool:
+    return any(path.name.startswith("sub-") for path in _folders(folder))
+
+
+def _choose_labels(index: ScanIndex) -> tuple[ScanIndex, dict[str, str]]:
+    """Settle task, space, atlas and description where several are there."""
+    chosen: dict[str, str] = {}
+    while index.ambiguous:
+        option, counts = next(iter(index.ambiguous.items()))
+        if option in chosen:  # a label that cannot be told from another: the index says so
+            break
+        if option == "atlas":
+            chosen[option] = _best_atlas(index, counts)
+        else:
+            liked = [label for label in _PREFERRED[option] if label in counts]
+            liked += [
+                label
+                for wanted in _PREFERRED[option]
+                for label in counts
+                if label.startswith(f"{wanted}:")
+            ]
+            chosen[option] = (liked or [max(counts, key=lambda label: counts[label])])[0]
+        kind = {"matrix": "matrices", "image": "images"}.get(str(index.kind), "time series")
+        index = index_scans(index.root, kind=kind, **chosen)  # type: ignore[arg-type]  # by name
+    return index, chosen
+
+
+def _best_atlas(index: ScanIndex, counts: Mapping[str, int]) -> str:
+    """Prefer an atlas that all scans have, whose names tell networks, of some 400 parcels."""
+
+    def rank(label: str) -> tuple[bool, bool, int]:
+        scan = next((s for s in index.scans if (s.atlas or "none") == label), None)
+        names = None if scan is None else parcel_names(scan)[0]
+        told = bool(names) and bool(networks_of_names(names or ())[0])
+        return (counts[label] < max(counts.values()), not told, abs(len(names or ()) - 400))
+
+    return min(counts, key=rank)
+
+
+# ---------------------------------------------------------------------------------------------
+# Tables
+# ---------------------------------------------------------------------------------------------
+
+
+def _named(folder: Path, stem: str) -> list[Path]:
+    return [folder / f"{stem}{ending}" for ending in _TABLES]
+
+
+def _find_dataset(root: Path, index: ScanIndex | None) -> Path:
+    """Return the folder with the tables: the one named, the scans' own, or the one above them."""
+    folders = [root]
+    if index is not None:
+        folders.append(index.root)
+    for folder in list(folders):
+        above = folder.resolve().parent
+        if above.name == "derivatives":
+            folders.append(above.parent)
+    for folder in folders:
+        places = [
+            *_named(folder, "participants"),
+            *_named(folder, "sessions"),
+            folder / "phenotype",
+        ]
+        if any(place.exists() for place in places):
+            return folder
+    return index.root if index is not None else root
+
+
+def _read_people(
+    path: Path | None, index: ScanIndex | None, problems: list[str]
+) -> ClinicalTable | None:
+    if path is None:
+        return None
+    try:
+        table = read_participants(path, known_subjects=index.subjects if index else ())
+    except InputError as error:
+        problems += error.problems
+        return None
+    problems += table.problems
+    return table
+
+
+def _read_scores(
+    dataset: Path,
+    participants: Path | None,
+    people: ClinicalTable | None,
+    index: ScanIndex | None,
+    problems: list[str],
+) -> pd.DataFrame:
+    subjects = {scan.subject for scan in index.scans} if index else set()
+    subjects |= set(people.rows) if people is not None else set()
+
+    def read(variables: Sequence[str] | None) -> ScoreTable:
+        return read_scores(
+            dataset,
+            participants=participants if people is not None else None,
+            known_subjects=subjects,
+            known_sessions={s.session for s in index.scans if s.session} if index else (),
+            variables=variables,
+        )
+
+    try:
+        table = read(None)
+        if table.problems:  # what ails columns that are no scales is no matter of the study
+            table = read([scale.column for scale in draft_scales(table.frame)[0]])
+    except InputError as error:
+        problems += error.problems
+        return pd.DataFrame(
+            columns=["subject", "session", "day", "variable", "value", "number", "file"]
+        )
+    problems += table.problems
+    return table.frame
+
+
+def _dictionary(table: Path | None) -> Mapping[str, object]:
+    """Read the data dictionary beside a table; one that cannot be read says nothing."""
+    path = table.with_suffix(".json") if table is not None else None
+    if path is None or not path.is_file():
+        return {}
+    try:
+        return read_dataset_description(path)
+    except (ConnectrialError, OSError):
+        return {}
+
+
+def _session_meanings(dataset: Path) -> dict[str, str]:
+    """Return what the dictionaries of the tables say of each session."""
+    meanings: dict[str, str] = {}
+    for path in [*sorted((dataset / "phenotype").glob("*.json")), dataset / "sessions.json"]:
+        entry = _dictionary(path).get("session_id")
+        levels = entry.get("Levels") if isinstance(entry, dict) else None
+        for label, text in levels.items() if isinstance(levels, dict) else ():
+            text = text.get("Description") if isinstance(text, dict) else text
+            if isinstance(text, str):
+                meanings.setdefault(str(label).removeprefix("ses-"), text)
+    return meanings
+
+
+def _loose_tables(dataset: Path) -> tuple[tuple[Path, tuple[str, ...]], ...]:
+    """Find tables of people in the root that no BIDS layout covers."""
+    known = {"participants", "sessions", "descriptions", "dataset", "desc"}
+    loose = []
+    for path in sorted(dataset.iterdir()):
+        if path.suffix.lower() not in _TABLES or path.stem in known or not path.is_file():
+            continue
+        try:
+            columns = tuple(map(str, read_table(path).frame.columns))
+        except InputError:
+            continue
+        if any(any(word in c.lower() for word in ("subj", "patient", "particip")) for c in columns):
+            loose.append((path, columns))
+    return tuple(loose)
+
+
+def _description(*folders: Path) -> dict[str, Any]:
+    for folder in folders:
+        if (folder / "dataset_description.json").is_file():
+            try:
+                return read_dataset_description(folder)
+            except ConnectrialError:
+                continue
+    return {}
+
+
+def path_text(path: Path, *, variables: Sequence[str]) -> str:
+    """Write a path, by an environment variable if it lies below the folder that it names.
+
+    Parameters
+    ----------
+    path : Path
+        The path.
+    variables : sequence of str
+        Names of environment variables, tried in turn.
+
+    Returns
+    -------
+    str
+        Absolute, or beginning with ``${NAME}``.
+    """
+    absolute = path.resolve()
+    for name in variables:
+        value = os.environ.get(name)
+        if value and absolute.is_relative_to(Path(value).resolve()):
+            inside = absolute.relative_to(Path(value).resolve()).as_posix()
+            return f"${{{name}}}" if inside == "." else f"${{{name}}}/{inside}"
+    return str(absolute)

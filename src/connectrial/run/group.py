@@ -1,0 +1,440 @@
+"""The group level: FC matrices and tables to the trial's results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from connectrial._version import __version__
+from connectrial.data import FloatArray, Scan
+from connectrial.errors import InputError
+from connectrial.fc.networks import network_fc_detail
+from connectrial.io.series import read_matrix
+from connectrial.plan import Plan, PlannedAnalysis
+from connectrial.results import Result, Results
+from connectrial.run.analysing import (
+    adjust_families,
+    analyse_edges,
+    analyse_groups,
+    analyse_network,
+    analyse_reliability,
+    analyse_response,
+    analyse_score,
+    failed,
+)
+from connectrial.run.participant import Progress, SessionJob, SessionOutcome
+from connectrial.trial.endpoints import change_from_baseline
+from connectrial.trial.summaries import observed_means
+from connectrial.trial.visits import average_sessions
+
+
+class _Sessions:
+    """What the group level keeps of each session's matrix: network means and asked-for edges."""
+
+    def __init__(self, plan: Plan, *, with_edges: bool) -> None:
+        atlas = plan.survey.atlas
+        self.plan = plan
+        self.n_parcels = 0 if atlas is None else len(atlas.parcels)
+        self.upper = np.triu_indices(self.n_parcels, k=1)
+        self.network_rows: list[dict[str, Any]] = []
+        self.sums: dict[str, tuple[FloatArray, NDArray[np.int32]]] = {}
+        # Edges of a visit's sessions are summed as they come, so that one matrix is held at a time.
+        self.edges: dict[tuple[str, str], tuple[FloatArray, NDArray[np.int32]]] | None = (
+            {} if with_edges else None
+        )
+
+    def add(self, job: SessionJob, visit: str) -> None:
+        scan = Scan(
+            subject=job.subject,
+            session=job.session or None,
+            run=None,
+            kind="matrix",
+            path=job.matrix,
+        )
+        parcels = job.atlas.parcels.index
+        connectivity = read_matrix(scan, values="r", parcels=parcels)
+        for name, system in self.plan.systems.items():
+            detail = network_fc_detail(connectivity, system)
+            self.network_rows.append(
+                {
+                    "subject": job.subject,
+                    "session": job.session,
+                    "visit": visit,
+                    "outcome": name,
+                    "fc_z": detail.fc_z,
+                    "n_edges": detail.n_edges,
+                    "n_missing": detail.n_missing,
+                    "missing_parcels": ", ".join(map(str, detail.missing_parcels)),
+                }
+            )
+        _accumulate(self.sums, visit, connectivity.z)
+        if self.edges is not None:
+            _accumulate(self.edges, (job.subject, visit), connectivity.z[self.upper])
+
+    def network_fc(self) -> pd.DataFrame:
+        columns = [
+            "subject",
+            "session",
+            "visit",
+            "outcome",
+            "fc_z",
+            "n_edges",
+            "n_missing",
+            "missing_parcels",
+        ]
+        return pd.DataFrame(self.network_rows, columns=columns)
+
+    def matrices(self) -> dict[str, pd.DataFrame]:
+        atlas = self.plan.survey.atlas
+        if atlas is None:
+            return {}
+        names = atlas.parcels.index
+        return {
+            visit: pd.DataFrame(_mean(*self.sums[visit]), index=names, columns=names)
+            for visit in self.plan.visits
+            if visit in self.sums
+        }
+
+    def edge_values(self, rows: pd.DataFrame) -> FloatArray:
+        """Return (n_observations, n_edges) Fisher z in the order of planned rows."""
+        assert self.edges is not None  # noqa: S101 - asked for at the start
+        empty = np.full(len(self.upper[0]), np.nan)
+        keys = zip(rows["subject"].astype(str), rows["visit"].astype(str), strict=True)
+        return np.vstack([_mean(*self.edges[k]) if k in self.edges else empty for k in keys])
+
+
+def _accumulate(store: dict[Any, Any], key: object, values: FloatArray) -> None:
+    present = np.isfinite(values)
+    filled = np.where(present, values, 0.0)
+    if key in store:
+        total, count = store[key]
+        total += filled
+        count += present
+    else:
+        store[key] = (filled, present.astype(np.int32))
+
+
+def _mean(total: FloatArray, count: NDArray[np.int32]) -> FloatArray:
+    empty: FloatArray = np.full(total.shape, np.nan)
+    return np.divide(total, count, out=empty, where=count > 0)
+
+
+def analyse_group(
+    plan: Plan,
+    jobs: Sequence[SessionJob],
+    outcomes: Sequence[SessionOutcome],
+    *,
+    progress: Progress,
+    software: Mapping[str, str],
+) -> Results:
+    """Compute every planned analysis from the sessions' matrices.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was planned.
+    jobs, outcomes : sequences
+        The sessions, and what became of them, in the same order.
+    progress : callable
+        Told of steps.
+    software : mapping
+        Versions, for the record.
+    """
+    people_scans = _scans_after(plan, outcomes)
+    visits = {
+        (row.subject, row.session): row.visit
+        for row in people_scans.loc[people_scans["analysed"]].itertuples()
+    }
+    sessions = _Sessions(plan, with_edges=bool(plan.study.exploration))
+    for number, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True)):
+        visit = visits.get((job.subject, job.session))
+        if outcome.sidecar is not None and visit is not None:
+            sessions.add(job, str(visit))
+        progress("reading matrices", number + 1, len(jobs))
+    network_fc = sessions.network_fc()
+    visit_fc = _visit_fc(plan, network_fc)
+    results: list[Result] = []
+    edges: dict[str, pd.DataFrame] = {}
+    for number, one in enumerate(plan.analyses):
+        result, table = _analyse(plan, one, network_fc, visit_fc, sessions)
+        results.append(result)
+        if table is not None:
+            edges[one.name] = table
+        progress("analyses", number + 1, len(plan.analyses))
+    results = adjust_families(plan, results)
+    return Results(
+        study=plan.study.as_plain(),
+        plan=_plan_facts(plan),
+        analyses=tuple(results),
+        tables=_tables(plan, people_scans, network_fc, visit_fc, outcomes),
+        edges=edges,
+        matrices=sessions.matrices(),
+        software=software,
+    )
+
+
+def _analyse(
+    plan: Plan,
+    one: PlannedAnalysis,
+    network_fc: pd.DataFrame,
+    visit_fc: pd.DataFrame,
+    sessions: _Sessions,
+) -> tuple[Result, pd.DataFrame | None]:
+    endpoints = list(plan.study.endpoints)
+    if one.problems:
+        return failed(one, one.problems), None
+    if one.what == "network FC":
+        return analyse_network(one, visit_fc, endpoints), None
+    if one.what == "score":
+        return analyse_score(one, plan.study.scales[one.outcome].unit, endpoints), None
+    if one.what == "reliability":
+        return analyse_reliability(one, network_fc), None
+    if one.what == "groups":
+        section = next(item for item in plan.study.comparison if item.name == one.name)
+        result = analyse_groups(
+            one,
+            visit_fc,
+            hypotheses=section.hypotheses,
+            visits=section.visits,
+            equal_variance=section.equal_variance,
+        )
+        return result, None
+    if one.what == "response":
+        arms = plan.people.subjects.set_index("subject").get("arm")
+        return analyse_response(one, arms, plan.people.factors.get("arm", ())), None
+    section_of = {item.name: item for item in plan.study.exploration}
+    exploration = section_of[one.name]
+    table = _edge_table(plan)
+    values = sessions.edge_values(one.rows)
+    if exploration.networks:
+        chosen = table["network_a"].isin(exploration.networks) & table["network_b"].isin(
+            exploration.networks
+        )
+        table, values = table.loc[chosen].reset_index(drop=True), values[:, chosen.to_numpy()]
+    return analyse_edges(one, values, table, method=exploration.method)
+
+
+def _edge_table(plan: Plan) -> pd.DataFrame:
+    atlas = plan.survey.atlas
+    assert atlas is not None  # noqa: S101 - explorations need scans
+    first, second = np.triu_indices(len(atlas.parcels), k=1)
+    names = atlas.parcels.index.to_numpy()
+    networks = atlas.parcels["network"].astype("object").fillna("").to_numpy()
+    return pd.DataFrame(
+        {
+            "parcel_a": names[first],
+            "parcel_b": names[second],
+            "network_a": networks[first],
+            "network_b": networks[second],
+        }
+    )
+
+
+def _scans_after(plan: Plan, outcomes: Sequence[SessionOutcome]) -> pd.DataFrame:
+    """Note in the table of scans what could not be used once it was read."""
+    scans = plan.people.scans.copy()
+    for outcome in outcomes:
+        if outcome.sidecar is None:
+            here = (scans["subject"] == outcome.subject) & (scans["session"] == outcome.session)
+            scans.loc[here, "included"] = False
+            scans.loc[here, "analysed"] = False
+            scans.loc[here, "reason"] = outcome.reason
+    return scans
+
+
+def _visit_fc(plan: Plan, network_fc: pd.DataFrame) -> pd.DataFrame:
+    averaged = average_sessions(network_fc, value="fc_z", by=["subject", "visit", "outcome"])
+    subjects = plan.people.subjects.drop(columns=["included", "reason"])
+    table = averaged.merge(subjects, on="subject", how="left")
+    table["visit"] = pd.Categorical(table["visit"], categories=list(plan.visits), ordered=True)
+    return table
+
+
+def _plan_facts(plan: Plan) -> dict[str, Any]:
+    return {
+        "hash": plan.hash,
+        "survey_hash": plan.survey_hash,
+        "seed": plan.study.study.seed,
+        "version": __version__,
+        "simulated": plan.simulated,
+        "stand_ins": list(plan.study.study.stand_ins),
+        "visits": list(plan.visits),
+        "factors": {name: list(levels) for name, levels in plan.people.factors.items()},
+        "families": {
+            name: {"method": one.method, "size": one.size, "alpha": one.alpha}
+            for name, one in plan.study.family.items()
+        },
+        "layouts": list(plan.survey.layouts),
+        "warnings": list(plan.warnings),
+    }
+
+
+def _tables(
+    plan: Plan,
+    scans: pd.DataFrame,
+    network_fc: pd.DataFrame,
+    visit_fc: pd.DataFrame,
+    outcomes: Sequence[SessionOutcome],
+) -> dict[str, pd.DataFrame]:
+    people = plan.people
+    flow, availability = plan.flow, plan.availability
+    lost = [one for one in outcomes if one.sidecar is None]
+    if lost:
+        flow, availability = _shown_again(plan, scans)
+    tables = {
+        "subjects": people.subjects,
+        "scans": scans,
+        "flow": flow,
+        "availability": availability,
+        "network_fc": network_fc,
+        "visit_fc": visit_fc,
+        "scores": _scores(plan),
+        "score_means": _score_means(plan),
+        "endpoints": people.endpoints,
+        "quality": _quality(scans, outcomes, people.subjects),
+        "weak_parcels": _weak(plan, scans, outcomes),
+    }
+    if plan.survey.atlas is not None:
+        parcels = plan.survey.atlas.parcels[["network"]].reset_index(names="parcel")
+        tables["parcels"] = parcels
+    return {name: table for name, table in tables.items() if len(table)}
+
+
+def _shown_again(plan: Plan, scans: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Redraw flow and availability once reading has cost some scans."""
+    from connectrial.plan.making import flow_and_availability
+
+    return flow_and_availability(plan.study, plan.people, scans)
+
+
+def _scores(plan: Plan) -> pd.DataFrame:
+    """Return the scores with change from the first visit that a scale has."""
+    scores = plan.people.scores
+    if scores.empty:
+        return scores
+    tables = []
+    for _, mine in scores.groupby("scale", sort=False):
+        have = mine.loc[mine["score"].notna(), "visit"]
+        if have.empty:
+            continue
+        changes = change_from_baseline(mine.reset_index(drop=True), baseline=str(have.min()))
+        tables.append(changes.drop(columns=["reason"]))
+    if not tables:
+        return scores
+    return pd.concat(tables, ignore_index=True)
+
+
+def _score_means(plan: Plan) -> pd.DataFrame:
+    scores = plan.people.scores
+    if scores.empty:
+        return pd.DataFrame()
+    factor = "arm" if plan.study.arms is not None else next(iter(plan.study.endpoints), None)
+    subjects = plan.people.subjects
+    joined = scores.merge(subjects.loc[subjects["included"]], on="subject", how="inner")
+    tables = []
+    for scale, mine in joined.groupby("scale", sort=False):
+        for by in (None, factor) if factor is not None else (None,):
+            means = observed_means(mine, value="score", by=by)
+            tables.append(means.assign(scale=scale))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def _quality(
+    scans: pd.DataFrame, outcomes: Sequence[SessionOutcome], subjects: pd.DataFrame
+) -> pd.DataFrame:
+    """Return one row per session: motion and what is kept over its runs, signal and df."""
+    if scans.empty:
+        return pd.DataFrame()
+    sidecars = {(one.subject, one.session): one.sidecar for one in outcomes if one.sidecar}
+    rows = []
+    for (subject, session), runs in scans.groupby(["subject", "session"], sort=False):
+        known = sidecars.get((str(subject), str(session)))
+        facts = pd.DataFrame((known or {}).get("Quality", []))
+        n_frames = runs["n_frames"].to_numpy(dtype=np.float64, na_value=np.nan)
+        motion = runs["mean_fd_mm"].to_numpy(dtype=np.float64)
+        rows.append(
+            {
+                "subject": subject,
+                "session": session,
+                "visit": runs["visit"].iloc[0],
+                "n_runs": len(runs),
+                "mean_fd_mm": _weighted(motion, n_frames),
+                "kept_frames": _total(runs["kept_frames"]),
+                "kept_fraction": _total(runs["kept_frames"]) / _total(runs["n_frames"]),
+                "kept_minutes": _total(runs["kept_minutes"]),
+                "n_weak_parcels": len(known["WeakParcels"]) if known else np.nan,
+                **{
+                    name: float(pd.to_numeric(facts[name]).mean()) if name in facts else np.nan
+                    for name in ("median_signal", "median_tsnr", "mean_dvars")
+                },
+                "included": bool(runs["included"].all()),
+            }
+        )
+    table = pd.DataFrame(rows)
+    empty = [
+        name
+        for name in ("mean_fd_mm", "kept_minutes", "median_signal", "median_tsnr", "mean_dvars")
+        if table[name].isna().all()
+    ]
+    factors = [name for name in ("group", "arm") if name in subjects]
+    return table.drop(columns=empty).merge(
+        subjects[["subject", *factors]], on="subject", how="left"
+    )
+
+
+def _total(column: pd.Series) -> float:
+    numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    return float(numbers.sum())
+
+
+def _weighted(values: FloatArray, weights: FloatArray) -> float:
+    known = np.isfinite(values) & np.isfinite(weights)
+    if not known.any():
+        return np.nan
+    return float(np.average(values[known], weights=weights[known]))
+
+
+def _weak(plan: Plan, scans: pd.DataFrame, outcomes: Sequence[SessionOutcome]) -> pd.DataFrame:
+    atlas = plan.survey.atlas
+    visits = scans.drop_duplicates(["subject", "session"]).set_index(["subject", "session"])[
+        "visit"
+    ]
+    rows = []
+    for one in outcomes:
+        for weak in (one.sidecar or {}).get("WeakParcels", []):
+            network = "" if atlas is None else atlas.parcels["network"].get(weak["parcel"], "")
+            rows.append(
+                {
+                    "subject": one.subject,
+                    "session": one.session,
+                    "visit": visits.get((one.subject, one.session), ""),
+                    "network": "" if pd.isna(network) else str(network),
+                    "action": "edges left out"
+                    if plan.study.coverage.action == "exclude"
+                    else "flagged, still used",
+                    **weak,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def require_all(jobs: Sequence[SessionJob], outcomes: Sequence[SessionOutcome | None]) -> None:
+    """Refuse the group level alone while sessions have no current matrix.
+
+    Raises
+    ------
+    InputError
+        Naming how many, and the first.
+    """
+    lacking = [job for job, outcome in zip(jobs, outcomes, strict=True) if outcome is None]
+    if lacking:
+        first = lacking[0]
+        raise InputError(
+            f"{len(lacking)} of {len(jobs)} sessions have no FC matrix made by this plan from these data "
+            f"(sub-{first.subject} ses-{first.session} first); run '--level participant' before "
+            "'--level group'"
+        )

@@ -1,0 +1,293 @@
+"""From a fitted model to rows of the results: tests, coefficients, means, changes, variances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from connectrial.errors import ConnectrialError
+from connectrial.plan import PlannedAnalysis
+from connectrial.stats.margins import mean_rows
+from connectrial.stats.mixed import fit_terms
+from connectrial.stats.model_fit import MixedFit
+from connectrial.study_checks import term_variables
+
+#: Degrees of freedom that stand beside the declared ones.
+DF_METHODS = ("satterthwaite", "residual")
+_TIME = ("visit", "time")
+
+
+def fit_planned(
+    plan: PlannedAnalysis, data: pd.DataFrame, *, outcome: str, extra: Sequence[str] = ()
+) -> MixedFit:
+    """Fit the model of an analysis to its rows, with further terms where asked."""
+    assert plan.model is not None  # noqa: S101 - only analyses with models come here
+    coding = {name: dict(one) for name, one in plan.model.coding.items() if name in data}
+    return fit_terms(
+        data,
+        outcome,
+        fixed=[*plan.terms, *extra],
+        random=list(plan.model.random),
+        coding=coding,
+        df=plan.model.df,
+        reml=plan.model.reml,
+    )
+
+
+def estimate_rows(plan: PlannedAnalysis, fit: MixedFit, *, unit: str) -> list[dict[str, Any]]:
+    """Lay out a fit: tests by every df method, all coefficients, changes, variances.
+
+    Parameters
+    ----------
+    plan : PlannedAnalysis
+        What was planned; its tests come first and are the ones that families count.
+    fit : MixedFit
+        The fitted model.
+    unit : str
+        Unit of the outcome.
+
+    Returns
+    -------
+    list of dict
+        Rows of the schema.
+    """
+    base = base_row(plan, fit, unit=unit)
+    methods = [fit.df_method, *(one for one in DF_METHODS if one != fit.df_method)]
+    rows: list[dict[str, Any]] = []
+    tested: set[str] = set()
+    for test in plan.tests:
+        columns = fit.design.columns_of(test)
+        tested |= set(columns) if len(columns) == 1 else set()
+        for method in methods:
+            table = fit.with_df(method).test(test)
+            kind = "coefficient" if len(columns) == 1 else "F test"
+            name = columns[0] if len(columns) == 1 else fit.design.term_name(test)
+            rows.append(
+                base
+                | _cells(table.iloc[0])
+                | {
+                    "kind": kind,
+                    "term": name,
+                    "declared": method == fit.df_method,
+                    "family": (plan.family or "") if method == fit.df_method else "",
+                }
+            )
+    for column, row in fit.estimates.iterrows():
+        if column in tested:
+            continue
+        cells = _cells(row) | {"kind": "coefficient", "term": str(column), "declared": True}
+        rows.append(base | cells)
+    rows += _change_rows(fit, base)
+    for component, row in fit.variance.iterrows():
+        rows.append(
+            base
+            | {
+                "kind": "variance",
+                "term": f"variance of {component}",
+                "estimate": float(row["estimate"]),
+                "unit": f"({unit})^2",
+                "declared": True,
+                "flags": "on the boundary" if fit.singular and component != "Residual" else "",
+            }
+        )
+    return rows
+
+
+def base_row(plan: PlannedAnalysis, fit: MixedFit, *, unit: str) -> dict[str, Any]:
+    """Return the cells that all rows of one fit share."""
+    return {
+        "analysis": plan.name,
+        "role": plan.role,
+        "analysis_set": plan.analysis_set,
+        "outcome": plan.outcome,
+        "unit": unit,
+        "alternative": "two-sided",
+        "ci_level": 0.95,
+        "n_subjects": fit.n_subjects,
+        "n_observations": fit.n_observations,
+    }
+
+
+def _cells(row: pd.Series) -> dict[str, Any]:
+    names = [
+        "estimate",
+        "se",
+        "statistic",
+        "statistic_name",
+        "df_numerator",
+        "df",
+        "df_method",
+        "p",
+        "ci_low",
+        "ci_high",
+        "flags",
+    ]
+    cells = {name: row[name] for name in names if name in row and not _is_missing(row[name])}
+    if not np.isfinite(cells.get("p", np.nan)):
+        cells.pop("alternative", None)
+    return cells
+
+
+def _is_missing(cell: object) -> bool:
+    return cell is None or (isinstance(cell, float) and np.isnan(cell))
+
+
+def time_variable(fit: MixedFit) -> str | None:
+    """Return the model's visit variable, if it has one."""
+    known = {*fit.design.levels, *fit.design.coding}
+    return next((name for name in _TIME if name in known), None)
+
+
+def by_variable(fit: MixedFit) -> str | None:
+    """Return the first factor of the model beside the visits, if it has one."""
+    known = [*fit.design.levels, *fit.design.coding]
+    return next((name for name in known if name not in _TIME), None)
+
+
+def model_means(fit: MixedFit) -> pd.DataFrame | None:
+    """Return the model's means by visit and by its other factor, each cell weighing the same."""
+    time, by = time_variable(fit), by_variable(fit)
+    if time is None:
+        return None
+    names = [time] if by is None else [time, by]
+    try:
+        table = fit.marginal_means(names).reset_index(drop=False)
+    except ConnectrialError:
+        return None
+    means = pd.DataFrame(
+        {
+            "visit": table[time].astype(str),
+            "by": "" if by is None else table[by].astype(str),
+            "by_factor": by or "",
+        }
+    )
+    for column in ("estimate", "se", "df", "ci_low", "ci_high"):
+        means[column] = table[column].to_numpy(dtype=np.float64)
+    means["n_subjects"] = _cell_counts(fit, time, by, means)
+    means["source"] = "model"
+    return means
+
+
+def _cell_counts(fit: MixedFit, time: str, by: str | None, means: pd.DataFrame) -> list[int]:
+    frame = fit.design.frame
+    visit = _levels_of(frame[time], fit.design.coding.get(time))
+    other = None if by is None else _levels_of(frame[by], fit.design.coding.get(by))
+    counts = []
+    for row in means.itertuples():
+        here = visit == row.visit
+        if other is not None:
+            here &= other == row.by
+        counts.append(int(frame.loc[here, "subject"].nunique()))
+    return counts
+
+
+def _levels_of(column: pd.Series, coding: Mapping[str, float] | None) -> pd.Series:
+    """Return the levels behind a column, coded as numbers or not."""
+    if coding is None:
+        return column.astype(str)
+    names = {number: level for level, number in coding.items()}
+    return column.map(lambda number: names.get(float(number), str(number))).astype(str)
+
+
+def _change_rows(fit: MixedFit, base: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return each visit's difference from the first one, for each level of the other factor."""
+    time, by = time_variable(fit), by_variable(fit)
+    if time is None:
+        return []
+    names = [time] if by is None else [time, by]
+    try:
+        levels, weights, _ = mean_rows(fit.design, names, at={})
+    except ConnectrialError:
+        return []
+    visits = list(dict.fromkeys(one[0] for one in levels))
+    groups = list(dict.fromkeys(one[1:] for one in levels))
+    place = {one: number for number, one in enumerate(levels)}
+    rows = []
+    for group in groups:
+        for visit in visits[1:]:
+            difference = weights[place[(visit, *group)]] - weights[place[(visits[0], *group)]]
+            table = fit.contrast(difference)
+            suffix = f", {group[0]}" if group else ""
+            rows.append(
+                dict(base)
+                | _cells(table.iloc[0])
+                | {
+                    "kind": "contrast",
+                    "term": f"{visit} - {visits[0]}{suffix}",
+                    "declared": True,
+                }
+            )
+    return rows
+
+
+def lacking_main_effects(plan: PlannedAnalysis, endpoints: Sequence[str]) -> list[str]:
+    """Return endpoints that a model has in an interaction but not by themselves."""
+    used = {variable for term in plan.terms for variable in term_variables(term)}
+    return [name for name in endpoints if name in used and name not in plan.terms]
+
+
+def sensitivity_rows(
+    plan: PlannedAnalysis, fit: MixedFit, added: Sequence[str], *, unit: str
+) -> list[dict[str, Any]]:
+    """Lay out the tests of the model that has the lacking main effects, as sensitivity."""
+    base = base_row(plan, fit, unit=unit) | {"role": "sensitivity"}
+    note = f"with the main effect of {' and '.join(added)}"
+    rows = []
+    for test in plan.tests:
+        table = fit.test(test)
+        columns = fit.design.columns_of(test)
+        cells = _cells(table.iloc[0])
+        flags = "; ".join(part for part in (note, str(cells.get("flags", ""))) if part)
+        rows.append(
+            base
+            | cells
+            | {
+                "kind": "coefficient" if len(columns) == 1 else "F test",
+                "term": columns[0] if len(columns) == 1 else fit.design.term_name(test),
+                "declared": False,
+                "flags": flags,
+            }
+        )
+    return rows
+
+
+def describe_design(plan: PlannedAnalysis, fit: MixedFit) -> dict[str, Any]:
+    """Return a fit's design as plain data."""
+    return {
+        "formula": plan.formula,
+        "columns": list(fit.design.columns),
+        "reference_levels": fit.design.reference_levels,
+        "coding": fit.design.coding,
+        "rank": fit.design.rank,
+        "aliased": dict(fit.design.notes),
+        "covariance": "random intercept of subject",
+        "method": fit.method,
+        "df_method": fit.df_method,
+        "deviance": round(float(fit.deviance), 6),
+        "singular": bool(fit.singular),
+        "n_observations": fit.n_observations,
+        "n_subjects": fit.n_subjects,
+        "left_out": dict(fit.design.dropped),
+        "summary": str(fit),
+    }
+
+
+_DF_NAMES = {
+    "satterthwaite": "Satterthwaite's degrees of freedom",
+    "residual": "residual degrees of freedom (observations minus coefficients)",
+    "none": "the normal distribution",
+}
+
+
+def methods_sentence(plan: PlannedAnalysis, fit: MixedFit, *, what: str) -> str:
+    """Say in words for a methods section what was fitted."""
+    method = "restricted maximum likelihood" if fit.method == "REML" else "maximum likelihood"
+    return (
+        f"{what} was modelled by a linear mixed model with the fixed terms "
+        f"{', '.join(plan.terms)} and a random intercept for each person, fitted by {method} to "
+        f"{fit.n_observations} observations of {fit.n_subjects} people, those with missing visits "
+        f"included; tests use {_DF_NAMES[fit.df_method]}."
+    )

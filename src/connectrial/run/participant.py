@@ -1,0 +1,413 @@
+"""The participant level: one session's runs to one FC matrix, in a process of its own."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from connectrial._version import __version__
+from connectrial.data import Atlas, BoolArray, Connectivity, Scan, TimeSeries
+from connectrial.errors import ConnectrialError, InputError
+from connectrial.fc.connectivity import correlate_parcels
+from connectrial.fc.coverage import find_weak_parcels, measure_signal_level
+from connectrial.fc.denoising import denoise
+from connectrial.io.bids import bids_name, parse_entities
+from connectrial.io.confounds import read_confounds
+from connectrial.io.files import write_atomic
+from connectrial.io.images import ParcelSignal, extract_with_quality
+from connectrial.io.provenance import (
+    digest_bytes,
+    digest_file,
+    digest_plain,
+    is_current,
+    write_json,
+)
+from connectrial.io.series import read_matrix, read_time_series, write_matrix
+from connectrial.plan import Plan
+from connectrial.study import Study
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class SessionJob:
+    """All that a worker needs to turn a session into its FC matrix."""
+
+    subject: str
+    session: str
+    scans: tuple[Scan, ...]
+    kept: tuple[BoolArray | None, ...]
+    study: Study
+    atlas: Atlas
+    folder: Path
+    stem: dict[str, str]
+    simulated: bool
+
+    @property
+    def matrix(self) -> Path:
+        """Return the file of the session's matrix."""
+        name = bids_name(
+            {**self.stem, "stat": "pearsoncorrelation"}, suffix="relmat", extension=".tsv"
+        )
+        return self.folder / name
+
+    @property
+    def sidecar(self) -> Path:
+        """Return the file that says what made the matrix."""
+        return self.matrix.with_suffix(".json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOutcome:
+    """What became of a session: its sidecar, or why there is none."""
+
+    subject: str
+    session: str
+    sidecar: dict[str, Any] | None
+    reused: bool = False
+    reason: str = ""
+
+
+def session_jobs(plan: Plan, output_dir: Path) -> list[SessionJob]:
+    """List the sessions that a plan includes, in order."""
+    atlas = plan.survey.atlas
+    if atlas is None:
+        return []
+    usable = plan.people.scans.loc[plan.people.scans["included"], "name"]
+    scans = {scan.name: scan for scan in plan.survey.scans}
+    sessions: dict[tuple[str, str], list[Scan]] = {}
+    for name in usable:
+        scan = scans[name]
+        sessions.setdefault((scan.subject, scan.session or ""), []).append(scan)
+    return [
+        _make_job(plan, atlas, output_dir, subject, session, tuple(runs))
+        for (subject, session), runs in sessions.items()
+    ]
+
+
+def _make_job(
+    plan: Plan, atlas: Atlas, output_dir: Path, subject: str, session: str, runs: tuple[Scan, ...]
+) -> SessionJob:
+    entities = parse_entities(runs[0].path.name)
+    stem = {
+        key: value
+        for key, value in entities.items()
+        if key in ("sub", "ses", "task", "acq", "dir", "space", "cohort", "den") and value
+    }
+    if len(runs) == 1 and runs[0].run is not None:
+        stem["run"] = runs[0].run
+    stem["atlas"] = atlas.name
+    folder = output_dir / f"sub-{subject}"
+    if session:
+        folder = folder / f"ses-{session}"
+    return SessionJob(
+        subject=subject,
+        session=session,
+        scans=runs,
+        kept=tuple(plan.kept_frames(scan.name) for scan in runs),
+        study=plan.study,
+        atlas=atlas,
+        folder=folder / "func",
+        stem=stem,
+        simulated=plan.simulated,
+    )
+
+
+def made_from(job: SessionJob) -> str:
+    """Hash everything that a session's matrix depends on.
+
+    Raises
+    ------
+    InputError
+        A source file cannot be read.
+    """
+    settings = {
+        key: getattr(job.study, key).model_dump(mode="json")
+        for key in ("coverage", "denoising", "connectivity")
+    }
+    sources = []
+    for scan, kept in zip(job.scans, job.kept, strict=True):
+        files = [scan.path, *((scan.confounds, scan.mask) if scan.kind == "image" else ())]
+        sources.append(
+            {
+                "name": scan.name,
+                "files": [digest_file(path) for path in files if path is not None],
+                "repetition_time_s": scan.repetition_time_s,
+                "kept": None if kept is None else kept.tobytes().hex(),
+            }
+        )
+    labels = job.atlas.labels
+    return digest_plain(
+        {
+            "version": __version__,
+            "settings": settings,
+            "values": job.study.data.values,
+            "sources": sources,
+            "parcels": [str(name) for name in job.atlas.parcels.index],
+            "labels": None if labels is None else digest_bytes(labels.tobytes()),
+            "simulated": job.simulated,
+        }
+    )
+
+
+def process_session(job: SessionJob) -> SessionOutcome:
+    """Read, clean, correlate and write one session, or find that it is done already.
+
+    Parameters
+    ----------
+    job : SessionJob
+        The session.
+
+    Returns
+    -------
+    SessionOutcome
+        With the reason where the session cannot be used; only faults of ours are raised.
+    """
+    try:
+        key = made_from(job)
+        known = is_current(job.sidecar, job.matrix, made_from=key)
+        if known is not None:
+            return SessionOutcome(
+                subject=job.subject, session=job.session, sidecar=known, reused=True
+            )
+        connectivity, facts = _connect(job)
+        write_matrix(job.matrix, _as_r(connectivity), parcels=connectivity.parcels)
+        sidecar = _sidecar(job, connectivity, facts, key)
+        _write_quality(job, sidecar)
+        write_json(job.sidecar, sidecar)
+    except ConnectrialError as error:
+        reason = "; ".join(error.problems)
+        return SessionOutcome(subject=job.subject, session=job.session, sidecar=None, reason=reason)
+    return SessionOutcome(subject=job.subject, session=job.session, sidecar=sidecar)
+
+
+def _as_r(connectivity: Connectivity) -> np.ndarray[Any, np.dtype[np.float64]]:
+    r = np.tanh(connectivity.z)
+    np.fill_diagonal(r, np.where(np.isnan(connectivity.z).all(axis=1), np.nan, 1.0))
+    return np.asarray(r)
+
+
+def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
+    if job.scans[0].kind == "matrix":
+        return _ready_made(job), {"weak": [], "note": "ready-made matrix: no signal to judge"}
+    series: list[TimeSeries] = []
+    weak: list[pd.DataFrame] = []
+    quality_rows: list[dict[str, Any]] = []
+    note = ""
+    for scan, kept in zip(job.scans, job.kept, strict=True):
+        raw, quality = _read(job, scan)
+        if kept is not None:
+            raw = replace(raw, kept=kept)
+        found = find_weak_parcels(
+            raw,
+            min_coverage=job.study.coverage.min_coverage,
+            min_signal_fraction=job.study.coverage.min_signal_fraction,
+        )
+        note = str(found.attrs.get("note") or "")
+        weak.append(found)
+        quality_rows.append(_quality(job, scan, raw, quality))
+        series.append(_clean(job, scan, raw))
+    together = pd.concat(weak, ignore_index=True)
+    lost = _merge_weak(together, len(job.scans))
+    facts: dict[str, Any] = {
+        "weak": lost,
+        "note": note,
+        "quality": quality_rows,
+    }
+    if job.scans[0].kind == "image":
+        _judge_df(job, series)
+        _write_series(job, series)
+    if job.study.coverage.action == "exclude" and lost:
+        series = [_without(one, [str(row["parcel"]) for row in lost]) for one in series]
+    return correlate_parcels(series, runs=job.study.connectivity.runs), facts
+
+
+def _ready_made(job: SessionJob) -> Connectivity:
+    """Read ready-made matrices; those of several runs are averaged only where that was asked for."""
+    values, parcels = job.study.data.values, job.atlas.parcels.index
+    read = [read_matrix(scan, values=values, parcels=parcels) for scan in job.scans]
+    if len(read) == 1:
+        return read[0]
+    if job.study.connectivity.runs != "average":
+        raise InputError(
+            f"{len(read)} matrices for one session, which cannot be joined; set [connectivity] "
+            "runs = 'average' to average their Fisher z, or keep one"
+        )
+    mean = np.mean([one.z for one in read], axis=0)
+    notes = tuple(note for one in read for note in one.notes)
+    return Connectivity(z=mean, parcels=parcels, notes=notes)
+
+
+def _read(job: SessionJob, scan: Scan) -> tuple[TimeSeries, ParcelSignal | None]:
+    if scan.kind == "time series":
+        series = read_time_series(scan, parcels=job.atlas.parcels.index)
+        return series, None
+    extracted = extract_with_quality(
+        scan.path,
+        job.atlas,
+        mask=scan.mask,
+        min_coverage=job.study.coverage.min_coverage,
+        repetition_time_s=scan.repetition_time_s,
+    )
+    return extracted.series, extracted
+
+
+def _without(series: TimeSeries, parcels: Sequence[str]) -> TimeSeries:
+    signal = series.signal.copy()
+    signal[:, series.parcels.isin(list(parcels))] = np.nan
+    return replace(series, signal=signal)
+
+
+def _clean(job: SessionJob, scan: Scan, raw: TimeSeries) -> TimeSeries:
+    if scan.kind != "image":
+        return raw
+    rules = job.study.denoising
+    confounds: pd.DataFrame | None = None
+    metadata: dict[str, Any] = {}
+    if rules.strategy != "none":
+        if scan.confounds is None:
+            raise InputError(
+                f"{scan.path.name}: no confounds table beside it, so it cannot be denoised by "
+                f"{rules.strategy}; add *_desc-confounds_timeseries.tsv, or set [denoising] "
+                "strategy = 'none'"
+            )
+        confounds, metadata = read_confounds(scan.confounds)
+    # A session is judged by the sum over its runs, so a single run may keep few.
+    return denoise(
+        raw,
+        confounds,
+        strategy=rules.strategy,
+        band_hz=rules.band_hz,
+        order=rules.order,
+        filter_order=rules.filter_order,
+        min_remaining_df=1,
+        metadata=metadata or None,
+    )
+
+
+def _judge_df(job: SessionJob, series: Sequence[TimeSeries]) -> None:
+    left = sum(one.remaining_df or 0 for one in series)
+    least = job.study.denoising.min_remaining_df
+    if left < least:
+        raise InputError(
+            f"{left} degrees of freedom are left after denoising by {job.study.denoising.strategy}, fewer "
+            f"than {least}; fewer confounds, a wider band or a longer scan would leave more"
+        )
+
+
+def _merge_weak(found: pd.DataFrame, n_runs: int) -> list[dict[str, Any]]:
+    """Give each weak parcel one row per session: its worst run."""
+    if found.empty:
+        return []
+    worst = found.sort_values("ratio", kind="stable").drop_duplicates("parcel")
+    counts = found.drop_duplicates(["parcel", "reason"])["parcel"].value_counts()
+    rows = []
+    for row in found.drop_duplicates("parcel")["parcel"]:
+        one = worst.loc[worst["parcel"] == row].iloc[0]
+        reason = str(one["reason"])
+        if n_runs > 1:
+            reason += f" (in {min(int(counts[row]), n_runs)} of {n_runs} runs)"
+        rows.append(
+            {
+                "parcel": str(row),
+                "measure": str(one["measure"]),
+                "value": _plain(one["value"]),
+                "scan_median": _plain(one["scan_median"]),
+                "ratio": _plain(one["ratio"]),
+                "reason": reason,
+            }
+        )
+    return rows
+
+
+def _plain(value: float) -> float | None:
+    return None if not np.isfinite(value) else float(f"{value:.6g}")
+
+
+def _quality(
+    job: SessionJob, scan: Scan, raw: TimeSeries, extracted: ParcelSignal | None
+) -> dict[str, Any]:
+    level = measure_signal_level(raw.signal, kept=raw.kept)
+    finite = level.values[np.isfinite(level.values)] if level.values is not None else np.array([])
+    facts: dict[str, Any] = {
+        "run": scan.run or "",
+        "n_frames": len(raw.kept),
+        "kept_frames": raw.n_kept,
+        "repetition_time_s": raw.repetition_time_s,
+        "median_signal": _plain(float(np.median(finite))) if len(finite) else None,
+    }
+    if extracted is not None:
+        facts["median_tsnr"] = _plain(extracted.quality.median_tsnr)
+        facts["mean_dvars"] = _plain(float(np.nanmean(extracted.quality.dvars)))
+        if raw.coverage is not None:
+            facts["min_coverage"] = _plain(float(np.nanmin(raw.coverage)))
+    return facts
+
+
+def _write_series(job: SessionJob, series: Sequence[TimeSeries]) -> None:
+    """Write the denoised parcel series and the coverage of images, one file per run."""
+    for scan, one in zip(job.scans, series, strict=True):
+        stem = {**job.stem, "run": scan.run}
+        name = bids_name({**stem, "stat": "mean"}, suffix="timeseries", extension=".tsv")
+        buffer = io.StringIO()
+        table = pd.DataFrame(one.signal, columns=one.parcels)
+        table.to_csv(buffer, sep="\t", index=False, na_rep="n/a", float_format="%.7g")
+        write_atomic(job.folder / name, buffer.getvalue())
+        write_json(
+            (job.folder / name).with_suffix(".json"),
+            {
+                "RepetitionTime": one.repetition_time_s,
+                "Sources": [f"bids:preprocessed:{scan.path.name}"],
+                "NuisanceParameters": job.study.denoising.strategy,
+                "SoftwareFilters": job.study.denoising.band_hz or "n/a",
+                "RemainingDegreesOfFreedom": one.remaining_df,
+                "CensoredFrames": "n/a",
+                "Simulated": job.simulated,
+            },
+        )
+        if one.coverage is not None:
+            shares = pd.DataFrame([one.coverage], columns=one.parcels)
+            name = bids_name({**stem, "stat": "coverage"}, suffix="bold", extension=".tsv")
+            text = shares.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.4f")
+            write_atomic(job.folder / name, text)
+
+
+def _write_quality(job: SessionJob, sidecar: dict[str, Any]) -> None:
+    """Write what is known of each run's quality as a table beside the matrix."""
+    table = pd.DataFrame(sidecar["Quality"])
+    if table.empty:
+        return
+    table = table.assign(n_weak_parcels=len(sidecar["WeakParcels"]))
+    stem = {key: value for key, value in job.stem.items() if key != "atlas"}
+    name = bids_name({**stem, "desc": "connectrial"}, suffix="qc", extension=".tsv")
+    text = table.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
+    write_atomic(job.folder / name, text)
+
+
+def _sidecar(
+    job: SessionJob, connectivity: Connectivity, facts: dict[str, Any], key: str
+) -> dict[str, Any]:
+    return {
+        "Description": "Pearson correlation of parcel time series over kept frames",
+        "RelationshipMeasure": "Pearson correlation",
+        "Weighted": True,
+        "Directed": False,
+        "NonNegative": False,
+        "Sources": [f"bids:preprocessed:{scan.path.name}" for scan in job.scans],
+        "Runs": job.study.connectivity.runs if len(job.scans) > 1 else "n/a",
+        "KeptFrames": connectivity.n_frames,
+        "Quality": facts.get("quality", []),
+        "WeakParcels": facts["weak"],
+        "WeakParcelsAction": job.study.coverage.action,
+        "Notes": [note for note in (facts["note"], *connectivity.notes) if note],
+        "Simulated": job.simulated,
+        "Version": __version__,
+        "InputHash": key,
+        "ContentHash": digest_file(job.matrix),
+    }

@@ -1,0 +1,317 @@
+"""Looking at what is on disk: names, headers, confounds and tables, but no image data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from connectrial.data import Atlas, FloatArray, Scan
+from connectrial.errors import ConnectrialError, InputError, StudyFileError
+from connectrial.io.atlas import atlas_from_names, read_atlas
+from connectrial.io.bids import index_scans, read_dataset_description, read_motion, survey_series
+from connectrial.io.clinical import TableMap, read_participants, read_scores
+from connectrial.io.nifti import read_header
+from connectrial.io.series import read_matrix
+from connectrial.plan import Plan, Survey, make_plan
+from connectrial.study import Study
+
+
+def plan_study(
+    study: Study,
+    *,
+    subjects: Sequence[str] | None = None,
+    sessions: Sequence[str] | None = None,
+) -> Plan:
+    """Survey a study's data and plan every analysis; nothing is computed.
+
+    Parameters
+    ----------
+    study : Study
+        As :func:`connectrial.load_study` returns it.
+    subjects, sessions : sequence of str, optional
+        Look at these only.
+
+    Returns
+    -------
+    Plan
+        With all problems of the data in ``problems``.
+    """
+    return make_plan(study, survey_study(study, subjects=subjects, sessions=sessions))
+
+
+def survey_study(
+    study: Study,
+    *,
+    subjects: Sequence[str] | None = None,
+    sessions: Sequence[str] | None = None,
+) -> Survey:
+    """Find scans, headers, motion, participants and scores.
+
+    Parameters
+    ----------
+    study : Study
+        Where to look.
+    subjects, sessions : sequence of str, optional
+        Look at these only.
+
+    Returns
+    -------
+    Survey
+    """
+    problems: list[str] = []
+    notes: list[str] = []
+    try:
+        derivatives, dataset = study.derivatives, study.dataset
+    except StudyFileError as error:
+        return Survey(problems=error.problems, looked=False)
+    scans: tuple[Scan, ...] = ()
+    known_subjects: tuple[str, ...] = ()
+    if derivatives is not None:
+        try:
+            index = index_scans(
+                derivatives,
+                kind=study.data.kind,
+                task=study.data.task,
+                space=study.data.space,
+                atlas=study.atlas.name if study.data.kind != "images" else None,
+                description=study.data.description,
+                subjects=subjects,
+                sessions=sessions,
+            )
+        except InputError as error:
+            return Survey(problems=error.problems, looked=False)
+        problems += index.problems
+        notes += index.notes
+        scans, known_subjects = index.scans, index.subjects
+    simulated = _is_simulated(derivatives, dataset)
+    unusable: dict[str, str] = {}
+    scans, atlas = _read_headers(study, scans, unusable, problems)
+    fd_mm, std_dvars = _read_motion(scans, unusable)
+    participants = _participants(study, known_subjects, problems, notes)
+    scores, layouts = _scores(study, dataset, scans, participants, problems, notes)
+    if subjects is not None:
+        wanted = {one.removeprefix("sub-") for one in subjects}
+        participants = participants.loc[participants.index.isin(wanted)]
+        scores = scores.loc[scores["subject"].isin(wanted)]
+    return Survey(
+        scans=scans,
+        atlas=atlas,
+        participants=participants,
+        scores=scores,
+        fd_mm=fd_mm,
+        std_dvars=std_dvars,
+        unusable=unusable,
+        problems=tuple(problems),
+        notes=tuple(notes),
+        layouts=layouts,
+        simulated=simulated,
+    )
+
+
+def _is_simulated(*folders: Path | None) -> bool:
+    for folder in folders:
+        if folder is None or not (folder / "dataset_description.json").is_file():
+            continue
+        try:
+            description = read_dataset_description(folder)
+        except ConnectrialError:
+            continue
+        if description.get("Simulated") is True:
+            return True
+    return False
+
+
+def _read_headers(
+    study: Study, scans: tuple[Scan, ...], unusable: dict[str, str], problems: list[str]
+) -> tuple[tuple[Scan, ...], Atlas | None]:
+    """Count frames, find the parcels, and put aside what does not fit the others."""
+    if not scans:
+        return scans, None
+    declared = _declared_atlas(study, problems)
+    if scans[0].kind == "image":
+        return tuple(_image_header(study, scan, unusable) for scan in scans), declared
+    names: dict[str, tuple[str, ...] | None] = {}
+    counted = []
+    for scan in scans:
+        seconds = scan.repetition_time_s or study.data.repetition_time_s
+        try:
+            if scan.kind == "matrix":
+                own = tuple(map(str, read_matrix(scan, values=study.data.values).parcels))
+                names[scan.name], n_frames = own, None
+            else:
+                header = survey_series(scan)
+                names[scan.name], n_frames = header.parcels, header.n_frames
+        except InputError as error:
+            unusable[scan.name] = _within_line(error, scan)
+            n_frames = None
+        counted.append(replace(scan, n_frames=n_frames, repetition_time_s=seconds))
+    label = study.atlas.name or scans[0].atlas or "atlas"
+    atlas = _atlas_of_series(label, names, declared, unusable, problems)
+    return tuple(counted), atlas
+
+
+def _within_line(error: ConnectrialError, scan: Scan) -> str:
+    """Shorten a file's message for the table of scans, which names the file already."""
+    text = "; ".join(error.problems)
+    return text.replace(f"{scan.path}: ", "").replace(f"{scan.path}", scan.path.name)
+
+
+def _image_header(study: Study, scan: Scan, unusable: dict[str, str]) -> Scan:
+    try:
+        header = read_header(scan.path, n_dimensions=4)
+    except InputError as error:
+        unusable[scan.name] = _within_line(error, scan)
+        return scan
+    seconds = scan.repetition_time_s or study.data.repetition_time_s or header.repetition_time_s
+    return replace(scan, n_frames=header.n_frames, repetition_time_s=seconds)
+
+
+def _declared_atlas(study: Study, problems: list[str]) -> Atlas | None:
+    section = study.atlas
+    if section.image is None and section.table is None:
+        return None
+    try:
+        return read_atlas(
+            section.name or "atlas",
+            image=None
+            if section.image is None
+            else study.located(section.image, key="atlas.image"),
+            table=None
+            if section.table is None
+            else study.located(section.table, key="atlas.table"),
+            name_column=section.name_column,
+            network_column=section.network_column,
+        )
+    except ConnectrialError as error:
+        problems += [f"[atlas]: {problem}" for problem in error.problems]
+        return None
+
+
+def _atlas_of_series(
+    label: str,
+    names: dict[str, tuple[str, ...] | None],
+    declared: Atlas | None,
+    unusable: dict[str, str],
+    problems: list[str],
+) -> Atlas | None:
+    """Agree on one list of parcels; a scan with others is put aside, never rearranged."""
+    present = Counter(own for own in names.values() if own is not None)
+    if not present:
+        if declared is None and names:
+            problems.append(
+                "[atlas] table: the series have no header, so the parcels' names must come from a table; "
+                "name it"
+            )
+        return declared
+    common = present.most_common(1)[0][0]
+    for scan_name, own in names.items():
+        if own is not None and own != common:
+            unusable.setdefault(scan_name, _difference(own, common))
+    if declared is None:
+        return atlas_from_names(label, pd.Index(common))
+    missing = [name for name in common if name not in declared.parcels.index]
+    if missing:
+        problems.append(
+            f"[atlas] table: has no row for {len(missing)} of the {len(common)} parcels of the series, "
+            f"{missing[0]!r} first; name the table of the same atlas (or its name_column)"
+        )
+        return None
+    return replace(
+        declared, name=label, parcels=declared.parcels.loc[list(common)], labels=None, affine=None
+    )
+
+
+def _difference(own: tuple[str, ...], common: tuple[str, ...]) -> str:
+    if len(own) != len(common):
+        return f"has {len(own)} parcels where most scans have {len(common)}"
+    place = next(i for i, (a, b) in enumerate(zip(own, common, strict=True)) if a != b)
+    what = "the same parcels in another order" if set(own) == set(common) else "other parcels"
+    return f"{what}: column {place + 1} is {own[place]!r} where most scans have {common[place]!r}"
+
+
+def _read_motion(
+    scans: tuple[Scan, ...], unusable: dict[str, str]
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    fd_mm: dict[str, FloatArray] = {}
+    std_dvars: dict[str, FloatArray] = {}
+    for scan in scans:
+        if scan.confounds is None or scan.kind == "matrix":
+            continue
+        try:
+            table = read_motion(scan.confounds)
+        except InputError as error:
+            unusable.setdefault(scan.name, "; ".join(error.problems))
+            continue
+        if "motion_outlier" in table and scan.n_frames == int((table["motion_outlier"] == 0).sum()):
+            # XCP-D left its censored frames out of the series: their motion goes with them.
+            table = table.loc[table["motion_outlier"] == 0]
+        for column, into in (("framewise_displacement", fd_mm), ("std_dvars", std_dvars)):
+            if column in table:
+                into[scan.name] = table[column].to_numpy(dtype=np.float64)
+    return fd_mm, std_dvars
+
+
+def _participants(
+    study: Study, known_subjects: tuple[str, ...], problems: list[str], notes: list[str]
+) -> pd.DataFrame:
+    needed = [section.column for section in (study.arms, study.groups) if section is not None]
+    try:
+        path = study.located(study.data.participants, key="data.participants")
+        if not path.exists() and not needed and not study.variables:
+            return pd.DataFrame()
+        table = read_participants(path, known_subjects=known_subjects, person_level=needed)
+    except ConnectrialError as error:
+        problems += error.problems
+        return pd.DataFrame()
+    problems += table.problems
+    notes += table.notes
+    return table.frame
+
+
+def _scores(
+    study: Study,
+    dataset: Path,
+    scans: tuple[Scan, ...],
+    participants: pd.DataFrame,
+    problems: list[str],
+    notes: list[str],
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    empty = Survey().scores
+    if not study.scales:
+        return empty, ()
+    subjects = {*map(str, participants.index), *(scan.subject for scan in scans)}
+    sessions = {session for visit in study.visit for session in visit.phenotype_sessions}
+    sessions |= {session for visit in study.visit for session in visit.sessions}
+    try:
+        people = study.located(study.data.participants, key="data.participants")
+        maps = [_table_map(study, section) for section in study.data.table]
+        folders = [study.located(path, key="data.phenotype") for path in study.data.phenotype]
+        if "phenotype" not in study.data.model_fields_set:
+            folders = [folder for folder in folders if folder.exists()]
+        table = read_scores(
+            dataset,
+            phenotype=folders,
+            tables=maps,
+            participants=people if people.is_file() else None,
+            known_subjects=subjects,
+            known_sessions=sessions,
+            variables=[section.column or name for name, section in study.scales.items()],
+        )
+    except ConnectrialError as error:
+        problems += error.problems
+        return empty, ()
+    problems += table.problems
+    notes += table.notes
+    return table.frame, table.layouts
+
+
+def _table_map(study: Study, section: object) -> TableMap:
+    fields = section.model_dump()  # type: ignore[attr-defined]
+    fields["path"] = study.located(fields["path"], key="data.table.path")
+    fields["scores"] = fields["scores"] or None
+    return TableMap(**fields)

@@ -1,0 +1,1 @@
+"""Tables in, estimates out: designs, mixed models, comparisons, permutation; no brains here."""

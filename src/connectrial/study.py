@@ -1,0 +1,563 @@
+"""The study file as typed, frozen objects: the only module that knows pydantic."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+
+from connectrial.errors import StudyFileError
+
+Label = Annotated[str, Field(min_length=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+RoleName = Literal["primary", "secondary", "negative control", "exploratory", "sensitivity"]
+DfMethod = Literal["satterthwaite", "residual", "none"]
+AdjustMethod = Literal["bonferroni", "holm", "hochberg", "fdr_bh", "fdr_by"]
+WhoName = Literal["patients", "controls", "everyone"]
+
+
+class Section(BaseModel):
+    """One table of the study file: unknown keys are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class StudySection(Section):
+    """What the study is."""
+
+    name: Label = Field(description="Name of the study, as it heads the report")
+    registration: str | None = Field(None, description="Registry number, such as NCT01179009")
+    description: str = Field("", description="What the study asks, in a few sentences")
+    seed: int = Field(0, ge=0, description="Seed of everything random")
+    stand_ins: tuple[str, ...] = Field(
+        (),
+        description="Dotted keys whose values no source states; the report names them wherever "
+        "they matter",
+    )
+    simulated: bool = Field(
+        default=False, description="True where the data are simulated; every output then says so"
+    )
+
+
+class ClinicalTableMap(Section):
+    """A table that is not laid out as BIDS, and which of its columns hold what."""
+
+    path: Label = Field(description="CSV, TSV or XLSX file")
+    subject: Label = Field(description="Column with the person")
+    session: str | None = Field(None, description="Column with the visit or session")
+    scale: str | None = Field(None, description="Column that names the scale (long tables)")
+    score: str | None = Field(None, description="Column with the score (long tables)")
+    scores: dict[str, str] = Field(
+        default_factory=dict, description="Scale -> column with its score (wide tables)"
+    )
+    day: str | None = Field(None, description="Column with days from the first dose")
+    date: str | None = Field(None, description="Column with the date of the visit")
+    sheet: str | None = Field(None, description="Sheet of a workbook; default the first")
+
+    @model_validator(mode="after")
+    def _has_scores(self) -> ClinicalTableMap:
+        if bool(self.score) == bool(self.scores):
+            raise ValueError(
+                "needs either 'score' (with 'scale', a long table) or 'scores' (a wide table)"
+            )
+        return self
+
+
+class DataSection(Section):
+    """Where the data are. ``${NAME}`` in a path is taken from the environment."""
+
+    kind: Literal["images", "time series", "matrices", "auto"] = Field(
+        "auto", description="What the derivatives hold"
+    )
+    derivatives: str | None = Field(
+        None,
+        description="Folder with sub-*/[ses-*/]func; relative to the study file. Left out, the "
+        "study has clinical tables alone",
+    )
+    dataset: str | None = Field(
+        None, description="Folder with participants.tsv and phenotype/; default: derivatives"
+    )
+    participants: str = Field("participants.tsv", description="Table with one row per person")
+    phenotype: tuple[str, ...] = Field(
+        ("phenotype",), description="Folders or files with scores, relative to the dataset"
+    )
+    table: tuple[ClinicalTableMap, ...] = Field((), description="Further clinical tables")
+    task: str | None = Field(None, description="task- entity to read, where there are several")
+    space: str | None = Field(None, description="space- entity to read, where there are several")
+    description: str | None = Field(
+        None, description="desc- entity to read, where there are several; 'none' for files without"
+    )
+    values: Literal["r", "z"] = Field("r", description="What ready-made matrices hold")
+    repetition_time_s: float | None = Field(
+        None, gt=0, description="Seconds between frames, where no sidecar states it"
+    )
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> DataSection:
+        if self.derivatives is None and self.dataset is None:
+            raise ValueError("needs 'derivatives' (scans) or 'dataset' (tables alone)")
+        return self
+
+
+class DesignSection(Section):
+    """What kind of trial it is."""
+
+    kind: Literal["pre-post", "parallel"] = Field(
+        description="pre-post: everybody is treated; parallel: arms are compared"
+    )
+
+
+class VisitSection(Section):
+    """One visit of the protocol, in order, and the sessions on disk that belong to it."""
+
+    name: Label = Field(description="Name of the visit in models and figures")
+    sessions: tuple[str, ...] = Field(
+        (),
+        description="Scan sessions (ses- labels); several are averaged and also give reliability",
+    )
+    phenotype_sessions: tuple[str, ...] = Field(
+        (), description="Session labels of this visit in the clinical tables; default: sessions"
+    )
+    day: float | None = Field(None, description="Days from the first dose")
+
+
+class GroupsSection(Section):
+    """Patients and controls."""
+
+    column: Label = Field(description="Column of the participants table")
+    patients: Label = Field(description="Its value for patients")
+    controls: str | None = Field(None, description="Its value for controls")
+    control_sessions: tuple[str, ...] = Field(
+        (), description="Sessions of controls, averaged; default: all they have"
+    )
+
+
+class ArmsSection(Section):
+    """What people were randomised to."""
+
+    column: Label = Field(description="Column of the participants table")
+    levels: tuple[Label, ...] = Field(
+        min_length=2, description="Its values in order; the first is the reference"
+    )
+
+
+class VariableSection(Section):
+    """A column of the participants table that models may use."""
+
+    column: str | None = Field(None, description="Column; default: the variable's own name")
+    levels: tuple[Label, ...] = Field(
+        (), description="Levels in order, first = reference; left out, the variable is a number"
+    )
+
+
+class ExcludeSection(Section):
+    """Somebody or some session that is left out by decision."""
+
+    subject: Label = Field(description="Person, with or without sub-")
+    session: str | None = Field(None, description="Only this session; default: the whole person")
+    reason: Label = Field(description="Why; it appears in the flow")
+
+
+class AtlasSection(Section):
+    """The parcels."""
+
+    name: str | None = Field(None, description="atlas- entity to read, where there are several")
+    image: str | None = Field(None, description="Label image (for kind = 'images')")
+    table: str | None = Field(None, description="TSV with the parcels' names and networks")
+    name_column: str | None = Field(None, description="Column with the parcels' names")
+    network_column: str | None = Field(None, description="Column with their networks")
+
+
+class SetSection(Section):
+    """A named set of parcels."""
+
+    parcels: tuple[Label, ...] = Field(
+        (), description="Names, with * and ? as wildcards; each must match at least one parcel"
+    )
+    networks: tuple[Label, ...] = Field((), description="Whole networks of the atlas")
+
+    @model_validator(mode="after")
+    def _has_members(self) -> SetSection:
+        if not self.parcels and not self.networks:
+            raise ValueError("needs 'parcels' or 'networks'")
+        return self
+
+
+class CoverageSection(Section):
+    """The rule that finds weak parcels, and what happens to them."""
+
+    min_coverage: Fraction = Field(0.5, description="Least share of a parcel's voxels with data")
+    min_signal_fraction: Fraction = Field(
+        0.1, description="Least signal, as a share of the scan's own median over parcels"
+    )
+    action: Literal["flag", "exclude"] = Field(
+        "flag", description="flag: show them; exclude: their edges count as missing in that scan"
+    )
+
+
+class CensoringSection(Section):
+    """Which frames are left out."""
+
+    max_fd_mm: float | None = Field(None, gt=0, description="Largest framewise displacement, mm")
+    max_std_dvars: float | None = Field(None, gt=0, description="Largest standardised DVARS")
+    n_before: int = Field(0, ge=0, description="Frames censored before each bad one")
+    n_after: int = Field(0, ge=0, description="Frames censored after each bad one")
+    min_contiguous_frames: int = Field(1, ge=1, description="Shortest stretch that is kept, frames")
+    n_dummy_frames: int = Field(0, ge=0, description="Frames dropped at the start of each run")
+    min_kept_minutes: float | None = Field(
+        None, gt=0, description="Least minutes kept per session; sessions with less are left out"
+    )
+    min_kept_fraction: Fraction | None = Field(
+        None, description="Least share of frames kept per session; needs no repetition time"
+    )
+
+
+class DenoisingSection(Section):
+    """How images are cleaned; ready-made series never are."""
+
+    strategy: Literal["6P", "12P", "24P", "36P", "24P+aCompCor", "none"] = Field(
+        "36P", description="Set of confounds"
+    )
+    band_hz: tuple[float, float] | None = Field(None, description="Pass band, Hz")
+    order: Literal["default"] = Field("default", description="Order of the steps")
+    filter_order: int = Field(2, ge=1, le=8, description="Order of the Butterworth filter")
+    min_remaining_df: int = Field(15, ge=1, description="Least degrees of freedom left per session")
+
+    @model_validator(mode="after")
+    def _band(self) -> DenoisingSection:
+        if self.band_hz is not None and not 0 <= self.band_hz[0] < self.band_hz[1]:
+            raise ValueError(f"band_hz needs 0 <= low < high; got {list(self.band_hz)}")
+        return self
+
+
+class ConnectivitySection(Section):
+    """How runs of a session become one matrix."""
+
+    runs: Literal["concatenate", "average"] = Field(
+        "concatenate",
+        description="concatenate: z-scored over kept frames, then joined; average: z averaged",
+    )
+
+
+class ScaleSection(Section):
+    """A clinical scale."""
+
+    column: str | None = Field(
+        None, description="Column or scale name in the tables; default: its own"
+    )
+    minimum: float | None = Field(None, description="Lowest possible score; lower ones are refused")
+    maximum: float | None = Field(
+        None, description="Highest possible score; higher ones are refused"
+    )
+    better: Literal["lower", "higher"] = Field("lower", description="Which way improvement lies")
+    unit: str = Field("points", description="Unit of the score")
+
+
+class EndpointSection(Section):
+    """A yes-or-no outcome of a person, by a rule on a scale."""
+
+    scale: Label = Field(description="Scale")
+    visit: Label = Field(description="Visit at which it is judged")
+    baseline: str | None = Field(None, description="Visit of the baseline (for a decrease)")
+    min_percent_decrease: float | None = Field(
+        None, gt=0, le=100, description="Response: least decrease from baseline, percent"
+    )
+    below: float | None = Field(None, description="Remission: score below this")
+    at_most: float | None = Field(None, description="Remission: score at or below this")
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> EndpointSection:
+        rules = [self.min_percent_decrease, self.below, self.at_most]
+        if sum(rule is not None for rule in rules) != 1:
+            raise ValueError("needs exactly one of min_percent_decrease, below, at_most")
+        if self.min_percent_decrease is not None and self.baseline is None:
+            raise ValueError("min_percent_decrease needs 'baseline'")
+        return self
+
+    @property
+    def levels(self) -> tuple[str, str]:
+        """Return the names of yes and no, yes first."""
+        if self.min_percent_decrease is not None:
+            return ("responder", "non-responder")
+        return ("remitter", "non-remitter")
+
+
+class RestOf(Section):
+    """A set against what is left of a network without it."""
+
+    set: Label = Field(description="Set of parcels")
+    rest_of: Label = Field(description="Network or set that it is taken out of")
+
+
+class HypothesisSection(Section):
+    """A system named in advance, and how it is tested."""
+
+    name: Label = Field(description="Name of the analysis")
+    within: str | None = Field(None, description="Network or set: mean over its edges")
+    between: tuple[Label, Label] | RestOf | None = Field(
+        None, description="Two networks or sets, or {set = ..., rest_of = ...}"
+    )
+    connections: tuple[tuple[Label, Label], ...] = Field((), description="List of pairs of parcels")
+    model: Label = Field(description="Name of a [model.*]")
+    tests: tuple[Label, ...] = Field(min_length=1, description="Terms of the model that are tested")
+    role: RoleName = Field("primary", description="Why the analysis is there")
+    family: str | None = Field(None, description="Name of a [family.*]")
+    who: WhoName | None = Field(None, description="Who enters; default: patients, or everyone")
+
+    @model_validator(mode="after")
+    def _one_system(self) -> HypothesisSection:
+        if sum([self.within is not None, self.between is not None, bool(self.connections)]) != 1:
+            raise ValueError("needs exactly one of within, between, connections")
+        return self
+
+
+class ClinicalSection(Section):
+    """A scale modelled over visits."""
+
+    name: Label = Field(description="Name of the analysis")
+    scale: Label = Field(description="Scale")
+    outcome: Literal["score", "change"] = Field(
+        "score", description="The score, or its change from the baseline visit"
+    )
+    baseline: str | None = Field(None, description="Visit of the baseline (for change)")
+    visits: tuple[str, ...] = Field((), description="Visits that enter; default: all with scores")
+    model: Label = Field(description="Name of a [model.*]")
+    tests: tuple[Label, ...] = Field(min_length=1, description="Terms of the model that are tested")
+    role: RoleName = Field("secondary", description="Why the analysis is there")
+    family: str | None = Field(None, description="Name of a [family.*]")
+    who: WhoName | None = Field(None, description="Who enters; default: patients, or everyone")
+
+
+class ComparisonSection(Section):
+    """Patients against controls at each visit, for systems named in hypotheses."""
+
+    name: Label = Field(description="Name of the analysis")
+    hypotheses: tuple[Label, ...] = Field(
+        min_length=1, description="Hypotheses whose systems are compared"
+    )
+    visits: tuple[Label, ...] = Field(min_length=1, description="Visits of the patients")
+    equal_variance: bool = Field(default=True, description="Pooled t test; false: Welch's")
+    role: RoleName = Field("secondary", description="Why the analysis is there")
+    family: str | None = Field(None, description="Name of a [family.*]")
+
+
+class ExplorationSection(Section):
+    """One model for every edge."""
+
+    name: Label = Field(description="Name of the analysis")
+    model: Label = Field(description="Name of a [model.*]")
+    test: Label = Field(description="Term that is mapped; it must be one column")
+    networks: tuple[str, ...] = Field(
+        (), description="Only edges inside and between these; default: all"
+    )
+    method: AdjustMethod = Field("fdr_bh", description="Adjustment over all edges")
+    who: WhoName | None = Field(None, description="Who enters; default: patients, or everyone")
+
+
+class ModelSection(Section):
+    """A mixed model, as terms with explicit coding."""
+
+    fixed: tuple[Label, ...] = Field(
+        min_length=1, description="Fixed terms, such as visit, visit:arm"
+    )
+    random: tuple[Label, ...] = Field(("1 | subject",), description="Random terms")
+    coding: dict[str, dict[str, float]] = Field(
+        default_factory=dict,
+        description="Variable -> level -> number; default: treatment contrasts",
+    )
+    df: DfMethod = Field("satterthwaite", description="Declared degrees of freedom")
+    reml: bool = Field(default=True, description="Restricted maximum likelihood")
+
+
+class FamilySection(Section):
+    """Tests that share one adjustment."""
+
+    method: AdjustMethod = Field("holm", description="Adjustment")
+    size: int | None = Field(
+        None,
+        ge=1,
+        description="Number of tests; must equal the member tests (larger with bonferroni)",
+    )
+    alpha: float = Field(0.05, gt=0, lt=1, description="Level of the verdict")
+
+
+class Study(Section):
+    """A whole study file."""
+
+    study: StudySection
+    data: DataSection
+    design: DesignSection
+    visit: tuple[VisitSection, ...] = Field(min_length=1, description="Visits in order")
+    groups: GroupsSection | None = None
+    arms: ArmsSection | None = None
+    variables: dict[str, VariableSection] = Field(default_factory=dict)
+    exclude: tuple[ExcludeSection, ...] = ()
+    atlas: AtlasSection = AtlasSection()
+    sets: dict[str, SetSection] = Field(default_factory=dict)
+    coverage: CoverageSection = CoverageSection()
+    censoring: CensoringSection = CensoringSection()
+    denoising: DenoisingSection = DenoisingSection()
+    connectivity: ConnectivitySection = ConnectivitySection()
+    scales: dict[str, ScaleSection] = Field(default_factory=dict)
+    endpoints: dict[str, EndpointSection] = Field(default_factory=dict)
+    hypothesis: tuple[HypothesisSection, ...] = ()
+    clinical: tuple[ClinicalSection, ...] = ()
+    comparison: tuple[ComparisonSection, ...] = ()
+    exploration: tuple[ExplorationSection, ...] = ()
+    model: dict[str, ModelSection] = Field(default_factory=dict)
+    family: dict[str, FamilySection] = Field(default_factory=dict)
+
+    _folder: Path = PrivateAttr(default=Path())
+    _path: Path | None = PrivateAttr(default=None)
+
+    @property
+    def path(self) -> Path | None:
+        """Return the file that the study was read from."""
+        return self._path
+
+    @property
+    def visits(self) -> tuple[str, ...]:
+        """Return the names of the visits, in order."""
+        return tuple(visit.name for visit in self.visit)
+
+    @property
+    def derivatives(self) -> Path | None:
+        """Return the folder with the scans; None for a study of tables alone."""
+        text = self.data.derivatives
+        return None if text is None else self._resolve(text, "derivatives")
+
+    @property
+    def dataset(self) -> Path:
+        """Return the folder with the participants and the clinical tables."""
+        if self.data.dataset is not None:
+            return self._resolve(self.data.dataset, "dataset")
+        folder = self.derivatives
+        assert folder is not None  # noqa: S101 - the data section has one of the two
+        return folder
+
+    def located(self, text: str, *, key: str) -> Path:
+        """Return a path of the study file: relative ones start at the dataset, then at the file."""
+        path = Path(expand(text, key=key))
+        if path.is_absolute():
+            return path
+        inside = self.dataset / path
+        beside = self._folder / path
+        return inside if inside.exists() or not beside.exists() else beside
+
+    def _resolve(self, text: str, key: str) -> Path:
+        path = Path(expand(text, key=f"data.{key}"))
+        return path if path.is_absolute() else self._folder / path
+
+    def as_plain(self) -> dict[str, Any]:
+        """Return the study, defaults filled in, as plain data (paths as they were written)."""
+        return self.model_dump(mode="json")
+
+
+def expand(text: str, *, key: str) -> str:
+    """Put environment variables into a path.
+
+    Parameters
+    ----------
+    text : str
+        May hold ``${NAME}``.
+    key : str
+        Dotted key of the study file, for the message.
+
+    Raises
+    ------
+    StudyFileError
+        A variable is not set.
+    """
+    missing = [name for name in re.findall(r"\$\{(\w+)\}", text) if not os.environ.get(name)]
+    if missing:
+        names = " and ".join(sorted(set(missing)))
+        raise StudyFileError(
+            f"[data] {key.removeprefix('data.')} = {text!r}: the environment variable {names} is not set; "
+            f"set it (export {missing[0]}=/path/to/data) or write the path out"
+        )
+    return re.sub(r"\$\{(\w+)\}", lambda match: os.environ[match.group(1)], text)
+
+
+def validate(raw: dict[str, Any]) -> tuple[Study | None, list[dict[str, Any]]]:
+    """Check plain data against the schema.
+
+    Parameters
+    ----------
+    raw : dict
+        A study file's content.
+
+    Returns
+    -------
+    study : Study or None
+        None where something is wrong.
+    errors : list of dict
+        ``loc`` (tuple of keys and positions), ``type``, ``msg``, ``input`` for each.
+    """
+    try:
+        return Study.model_validate(raw), []
+    except ValidationError as error:
+        return None, [dict(item) for item in error.errors(include_url=False)]
+
+
+def locate(study: Study, *, folder: Path, path: Path | None) -> Study:
+    """Tell a study where its file is, so that relative paths can be followed."""
+    study._folder = folder
+    study._path = path
+    return study
+
+
+def keys_at(loc: tuple[str | int, ...]) -> tuple[str, ...]:
+    """Return the keys that are allowed beside a place in the study file.
+
+    Parameters
+    ----------
+    loc : tuple
+        Keys and positions, the last being the key in question.
+
+    Returns
+    -------
+    tuple of str
+        Empty where any name is allowed.
+    """
+    model: Any = Study
+    for step in loc[:-1]:
+        if isinstance(step, int) or model is None:
+            continue
+        field = model.model_fields.get(step) if _is_section(model) else None
+        if field is None and _is_section(model):
+            return ()
+        if field is not None:
+            model = _section_inside(field.annotation)
+    return tuple(model.model_fields) if _is_section(model) else ()
+
+
+def _is_section(model: Any) -> bool:  # noqa: ANN401 - an annotation can be anything
+    return isinstance(model, type) and issubclass(model, Section)
+
+
+def _section_inside(annotation: Any) -> Any:  # noqa: ANN401
+    """Find the section in an annotation such as ``tuple[VisitSection, ...]``."""
+    if _is_section(annotation):
+        return annotation
+    for inner in get_args(annotation):
+        found = _section_inside(inner)
+        if found is not None:
+            return found
+    return None
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the study file."""
+    schema = Study.model_json_schema(mode="validation")
+    schema["properties"]["extends"] = {
+        "type": "string",
+        "description": "Another study file whose tables this one overrides",
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "connectrial study file",
+        **{key: value for key, value in schema.items() if key != "title"},
+    }

@@ -1,0 +1,259 @@
+"""What a study file's parts must have in common: names that exist, families that add up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import Any
+
+from connectrial.errors import did_you_mean
+from connectrial.study import ClinicalSection, EndpointSection, HypothesisSection, Study
+
+#: Variables that every model may use, besides arms, groups, endpoints and [variables.*].
+BUILT_IN_VARIABLES = ("visit", "time", "day", "baseline")
+
+
+def modelled_analyses(study: Study) -> list[tuple[str, HypothesisSection | ClinicalSection]]:
+    """Return the analyses that have a model and tests, with the section they stand in."""
+    found: list[tuple[str, HypothesisSection | ClinicalSection]] = []
+    found += [("hypothesis", item) for item in study.hypothesis]
+    found += [("clinical", item) for item in study.clinical]
+    return found
+
+
+def find_contradictions(study: Study, raw: Mapping[str, Any], *, whole: bool) -> list[str]:
+    """Find names that nothing declares, and declarations that contradict one another."""
+    problems: list[str] = []
+
+    def must_exist(name: str | None, known: Iterable[str], place: str, what: str, how: str) -> None:
+        names = list(known)
+        if name is not None and name not in names:
+            problems.append(
+                f"{place}: {what} {name!r} is not declared{did_you_mean(name, names)}"
+                + ("" if names else f"; {how}")
+            )
+
+    def declared(section: str) -> list[str]:
+        names = raw.get(section)
+        return list(names) if isinstance(names, Mapping) else []
+
+    scales, models, families = declared("scales"), declared("model"), declared("family")
+    for section, item in modelled_analyses(study):
+        place = f"[[{section}]] {item.name!r}"
+        must_exist(item.model, models, place, "model", "add a [model.NAME]")
+        must_exist(item.family, families, place, "family", "add a [family.NAME]")
+    for clinical in study.clinical:
+        place = f"[[clinical]] {clinical.name!r}"
+        must_exist(clinical.scale, scales, place, "scale", "add a [scales.NAME]")
+        for visit in (*clinical.visits, clinical.baseline):
+            must_exist(visit, study.visits, place, "visit", "add a [[visit]]")
+        if clinical.outcome == "change" and clinical.baseline is None:
+            problems.append(
+                f"{place}: outcome = 'change' needs baseline = the visit it starts from"
+            )
+    listed = raw.get("hypothesis")
+    hypotheses = [
+        str(one.get("name"))
+        for one in (listed if isinstance(listed, list) else [])
+        if isinstance(one, Mapping)
+    ]
+    for comparison in study.comparison:
+        place = f"[[comparison]] {comparison.name!r}"
+        must_exist(comparison.family, families, place, "family", "add a [family.NAME]")
+        for name in comparison.hypotheses:
+            must_exist(name, hypotheses, place, "hypothesis", "add a [[hypothesis]]")
+        for visit in comparison.visits:
+            must_exist(visit, study.visits, place, "visit", "add a [[visit]]")
+    for exploration in study.exploration:
+        place = f"[[exploration]] {exploration.name!r}"
+        must_exist(exploration.model, models, place, "model", "add a [model.NAME]")
+    for name, endpoint in study.endpoints.items():
+        place = f"[endpoints.{name}]"
+        must_exist(endpoint.scale, scales, place, "scale", "add a [scales.NAME]")
+        for visit in (endpoint.visit, endpoint.baseline):
+            must_exist(visit, study.visits, place, "visit", "add a [[visit]]")
+    problems += _contradictions(study)
+    problems += _model_variables(study)
+    # Where a whole section had to be set aside, counting its tests would mislead.
+    problems += _family_sizes(study) if whole else []
+    return problems
+
+
+def _contradictions(study: Study) -> list[str]:
+    problems = [
+        f"[[comparison]] {one.name!r}: needs controls; add [groups] with column, patients, controls"
+        for one in study.comparison
+        if study.groups is None or study.groups.controls is None
+    ]
+    analyses = [item.name for item in study.hypothesis]
+    analyses += [item.name for item in study.clinical]
+    analyses += [item.name for item in study.comparison]
+    analyses += [item.name for item in study.exploration]
+    for what, names in (("visit", list(study.visits)), ("analysis", analyses)):
+        problems += [
+            f"the {what} {name!r} is declared twice; give each a name of its own"
+            for name in sorted({name for name in names if names.count(name) > 1})
+        ]
+    owner: dict[str, str] = {}
+    for visit in study.visit:
+        for session in visit.sessions:
+            if session in owner:
+                problems.append(
+                    f"[[visit]] {visit.name!r}: session {session!r} already belongs to visit "
+                    f"{owner[session]!r}; a session has one visit"
+                )
+            owner[session] = visit.name
+        if not visit.sessions and not visit.phenotype_sessions:
+            problems.append(
+                f"[[visit]] {visit.name!r}: has neither sessions nor phenotype_sessions; say which "
+                "sessions on disk belong to it"
+            )
+    days = [(visit.name, visit.day) for visit in study.visit if visit.day is not None]
+    for (before, first), (after, second) in pairwise(days):
+        if second < first:
+            problems.append(
+                f"[[visit]] {after!r}: day {second:g} comes before day {first:g} of {before!r}; list the "
+                "visits in order of time"
+            )
+    if study.design.kind == "parallel" and study.arms is None:
+        problems.append("[design] kind = 'parallel' needs [arms] with column and levels")
+    if study.data.kind == "images" and study.atlas.image is None:
+        problems.append("[atlas] image: is needed to read images; name a label image")
+    if study.data.derivatives is None and (study.hypothesis or study.exploration):
+        problems.append(
+            "[data] derivatives: is needed by [[hypothesis]]; name the folder with the scans"
+        )
+    return problems
+
+
+def model_variables(study: Study) -> tuple[str, ...]:
+    """Return the names that terms of models may use in this study."""
+    names = list(BUILT_IN_VARIABLES)
+    names += ["arm"] if study.arms is not None else []
+    names += ["group"] if study.groups is not None else []
+    return (*names, *study.endpoints, *study.variables)
+
+
+def term_variables(term: str) -> tuple[str, ...]:
+    """Split a term such as ``arm:visit`` or ``arm * visit`` into its variables."""
+    for sign in "*:+|/":
+        term = term.replace(sign, " ")
+    return tuple(
+        part for part in term.replace("(", " ").replace(")", " ").split() if part not in ("0", "1")
+    )
+
+
+def _levels_of(study: Study, variable: str) -> tuple[str, ...]:
+    if variable in ("visit", "time"):
+        return study.visits
+    if variable == "arm" and study.arms is not None:
+        return study.arms.levels
+    if variable == "group" and study.groups is not None:
+        return tuple(name for name in (study.groups.patients, study.groups.controls) if name)
+    endpoint: EndpointSection | None = study.endpoints.get(variable)
+    if endpoint is not None:
+        return endpoint.levels
+    declared = study.variables.get(variable)
+    return declared.levels if declared is not None else ()
+
+
+def _model_variables(study: Study) -> list[str]:
+    problems = []
+    known = model_variables(study)
+    for name, model in study.model.items():
+        place = f"[model.{name}]"
+        for term in model.fixed:
+            for variable in term_variables(term):
+                if variable not in known:
+                    problems.append(
+                        f"{place} fixed: {term!r} uses {variable!r}, which no part of the study "
+                        f"declares{did_you_mean(variable, known)}"
+                    )
+        for term in model.random:
+            grouping = term.split("|")[-1].strip() if "|" in term else ""
+            if grouping != "subject":
+                problems.append(
+                    f"{place} random: {term!r} is not understood; write '1 | subject' or, for a slope, "
+                    "'VARIABLE | subject'"
+                )
+        for variable, coding in model.coding.items():
+            if variable not in known:
+                problems.append(
+                    f"{place} coding: there is no variable {variable!r}{did_you_mean(variable, known)}"
+                )
+                continue
+            levels = _levels_of(study, variable)
+            for level in coding:
+                if levels and level not in levels:
+                    problems.append(
+                        f"{place} coding.{variable}: there is no level {level!r}"
+                        f"{did_you_mean(level, levels)}"
+                    )
+    for section, item in modelled_analyses(study):
+        place = f"[[{section}]] {item.name!r} tests"
+        problems += _tests_of(study, place, item.model, item.tests)
+    for exploration in study.exploration:
+        place = f"[[exploration]] {exploration.name!r} test"
+        problems += _tests_of(study, place, exploration.model, (exploration.test,))
+    return problems
+
+
+def _tests_of(study: Study, place: str, model_name: str, tests: tuple[str, ...]) -> list[str]:
+    model = study.model.get(model_name)
+    if model is None:
+        return []
+    terms = {frozenset(term_variables(part)): part for part in expanded_terms(model.fixed)}
+    return [
+        f"{place}: model {model_name!r} has no term {test!r}; it has: {', '.join(terms.values())}"
+        for test in tests
+        if frozenset(term_variables(test)) not in terms or "*" in test
+    ]
+
+
+def expanded_terms(fixed: Iterable[str]) -> tuple[str, ...]:
+    """Write ``a * b`` out as ``a``, ``b``, ``a:b`` and keep the rest."""
+    terms: list[str] = []
+    for text in fixed:
+        parts = [part.strip() for part in text.split("*")]
+        combined = [""]
+        for part in parts:
+            combined += [f"{before}:{part}" if before else part for before in combined]
+        terms += sorted((term for term in combined if term), key=lambda term: term.count(":"))
+    return tuple(dict.fromkeys(terms))
+
+
+def family_members(study: Study, family: str) -> list[tuple[str, str]]:
+    """Return the declared tests of a family as (analysis, term), in the order of the file."""
+    members = [
+        (item.name, test)
+        for _, item in modelled_analyses(study)
+        if item.family == family
+        for test in item.tests
+    ]
+    for comparison in study.comparison:
+        if comparison.family == family:
+            members += [
+                (comparison.name, f"{system} at {visit}")
+                for system in comparison.hypotheses
+                for visit in comparison.visits
+            ]
+    return members
+
+
+def _family_sizes(study: Study) -> list[str]:
+    problems = []
+    for name, family in study.family.items():
+        count = len(family_members(study, name))
+        if count == 0:
+            problems.append(
+                f"[family.{name}]: no analysis belongs to it; set family = {name!r} in one"
+            )
+        elif family.size is not None and family.size != count:
+            if family.size > count and family.method == "bonferroni":
+                continue
+            more = "" if family.method == "bonferroni" else "; only bonferroni may count more"
+            problems.append(
+                f"[family.{name}] size: is {family.size}, but {count} tests are declared in it; write "
+                f"{count} or mend the tests{more}"
+            )
+    return problems

@@ -1,0 +1,242 @@
+"""Reading a study file: inheritance, every problem at once, names that must exist."""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from connectrial.errors import StudyFileError, did_you_mean
+from connectrial.study import Study, keys_at, locate, validate
+from connectrial.study_checks import find_contradictions
+
+Location = tuple[str | int, ...]
+_GONE = object()
+
+
+def load_study(path: str | Path) -> Study:
+    """Read a study file and check everything that can be checked without the data.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file; ``extends = "other.toml"`` at its top takes over another one's tables.
+
+    Returns
+    -------
+    Study
+        Frozen; it knows where its file is.
+
+    Raises
+    ------
+    StudyFileError
+        With one sentence for each problem: key, what came, what is allowed.
+
+    Examples
+    --------
+    >>> study = load_study("examples/stages/study.toml")  # doctest: +SKIP
+    >>> study.visits  # doctest: +SKIP
+    ('baseline', 'month3')
+    """
+    file = Path(path)
+    raw = _read_toml(file, seen=())
+    return _check(raw, file)
+
+
+def parse_study(raw: Mapping[str, Any], *, folder: Path) -> Study:
+    """Check a study given as plain data, as :func:`load_study` checks a file.
+
+    Parameters
+    ----------
+    raw : mapping
+        What a study file would hold.
+    folder : Path
+        Where relative paths start.
+
+    Raises
+    ------
+    StudyFileError
+        As :func:`load_study`.
+    """
+    return _check(dict(raw), None, folder=folder)
+
+
+def _read_toml(file: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if file.is_dir():
+        inside = file / "study.toml"
+        if not inside.is_file():
+            raise StudyFileError(f"{file}: is a folder without a study.toml; name the study file")
+        file = inside
+    try:
+        text = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except FileNotFoundError:
+        raise StudyFileError(
+            f"{file}: there is no such file; write one with 'connectrial init DATASET'"
+        ) from None
+    except UnicodeDecodeError:
+        raise StudyFileError(f"{file}: is not UTF-8 text; save it as UTF-8") from None
+    except OSError as error:
+        raise StudyFileError(f"{file}: cannot be read ({error.strerror})") from None
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyFileError(
+            f"{file}: is not valid TOML: {error}; text needs quotes, lists need [ ]"
+        ) from None
+    if "extends" not in raw:
+        return raw
+    parent = raw.pop("extends")
+    if not isinstance(parent, str):
+        raise StudyFileError(f"{file}: extends must be the name of one file; got {parent!r}")
+    trail = (*seen, file.resolve())
+    base = (file.parent / parent).resolve()
+    if base in trail:
+        chain = " -> ".join(step.name for step in (*trail, base))
+        raise StudyFileError(f"{file}: extends runs in a circle: {chain}")
+    inherited = _read_toml(file.parent / parent, trail)
+    return _overlay(_rebased(inherited, base.parent, file.parent), raw)
+
+
+def _rebased(raw: dict[str, Any], base: Path, folder: Path) -> dict[str, Any]:
+    """Make the parent's relative folders hold from the child's place."""
+    if base.resolve() == folder.resolve():
+        return raw
+    data = raw.get("data")
+    if isinstance(data, dict):
+        for key in ("derivatives", "dataset"):
+            text = data.get(key)
+            if isinstance(text, str) and not text.startswith("${") and not Path(text).is_absolute():
+                data[key] = str(base / text)
+    return raw
+
+
+def _overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Put one study over another: tables are merged key by key, everything else is replaced."""
+    merged = copy.deepcopy(below)
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _overlay(merged[key], value)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def _check(raw: dict[str, Any], file: Path | None, folder: Path | None = None) -> Study:
+    where = f"{file}: " if file is not None else ""
+    remaining = copy.deepcopy(raw)
+    problems: list[str] = []
+    study: Study | None = None
+    whole = True
+    # What is wrong is taken out and the rest is looked at again, so that one bad key does not hide
+    # the problems behind it.
+    for _ in range(4):
+        study, errors = validate(remaining)
+        if study is not None:
+            break
+        fresh = [_sentence(error, remaining) for error in errors]
+        problems += [sentence for sentence in fresh if sentence not in problems]
+        removed = [_remove(remaining, tuple(error["loc"])) for error in errors]
+        whole = _without_gone(remaining) and whole
+        if not all(removed):
+            break
+    if study is not None:
+        problems += find_contradictions(study, raw, whole=whole)
+    if problems:
+        raise StudyFileError([where + problem for problem in dict.fromkeys(problems)])
+    assert study is not None  # noqa: S101 - no problems means that it was read
+    place = folder if folder is not None else (file or Path()).parent
+    return locate(study, folder=place, path=file)
+
+
+def _sentence(error: dict[str, Any], raw: dict[str, Any]) -> str:
+    loc: Location = tuple(step for step in error["loc"] if step not in ("RestOf",))
+    loc = tuple(step for step in loc if not (isinstance(step, str) and step.startswith("tuple[")))
+    key, came = str(loc[-1]) if loc else "", error.get("input")
+    place = _place(loc, raw)
+    if error["type"] == "extra_forbidden":
+        allowed = keys_at(loc)
+        section = place or "a study file"
+        return f"{section}: there is no key {key!r} here{did_you_mean(key, allowed)}"
+    if error["type"] == "missing":
+        return f"{place or 'the study file'}: the key {key!r} is missing; it must be there"
+    message = error["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    if error["type"] == "value_error":
+        return f"{_place((*loc, ''), raw)}: {message}"
+    hint = ""
+    if error["type"] == "literal_error" and isinstance(came, str):
+        allowed = tuple(
+            part.strip("' ") for part in message.split("be ")[-1].replace(" or ", ", ").split(",")
+        )
+        hint = did_you_mean(came, allowed, listing=False)
+    return f"{place} {key}: {message}; got {_shown(came)}{hint}".strip()
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _place(loc: Location, raw: Mapping[str, Any]) -> str:
+    """Write a location as the user knows it: ``[[hypothesis]] 'Default'`` or ``[model.lmm]``."""
+    steps = loc[:-1]
+    if not steps:
+        return ""
+    names: list[str] = []
+    here: Any = raw
+    suffix = ""
+    double = False
+    for step in steps:
+        here = _step_into(here, step)
+        if isinstance(step, int):
+            double = True
+            name = here.get("name") if isinstance(here, Mapping) else None
+            suffix = f" {name!r}" if name else f" number {step + 1}"
+        elif not suffix:
+            names.append(str(step))
+        else:
+            suffix += f" {step}"
+    section = ".".join(names)
+    return (f"[[{section}]]" if double else f"[{section}]") + suffix
+
+
+def _step_into(here: Any, step: str | int) -> Any:  # noqa: ANN401 - plain data of any shape
+    try:
+        return here[step]
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def _without_gone(raw: dict[str, Any]) -> bool:
+    """Take out the list items that were marked; tell whether no section was among them."""
+    whole = True
+    for key, value in raw.items():
+        if isinstance(value, list) and any(item is _GONE for item in value):
+            raw[key] = [item for item in value if item is not _GONE]
+            whole = False
+        if isinstance(value, dict):
+            _without_gone(value)
+    return whole
+
+
+def _remove(raw: dict[str, Any], loc: Location) -> bool:
+    """Take the offending item out; a whole section where the item itself is what is missing."""
+    steps = list(loc)
+    while len(steps) > 1:
+        parent: Any = raw
+        for step in steps[:-1]:
+            parent = _step_into(parent, step)
+        if isinstance(parent, dict) and steps[-1] in parent:
+            del parent[steps[-1]]
+            return True
+        if isinstance(parent, list) and isinstance(steps[-1], int) and steps[-1] < len(parent):
+            # Positions of the other items must not move while their errors wait.
+            parent[steps[-1]] = _GONE
+            return True
+        steps.pop()
+    if steps and steps[0] in raw and steps[0] not in ("study", "data", "design", "visit"):
+        del raw[str(steps[0])]
+        return True
+    return False

@@ -1,0 +1,38 @@
+"""Where the tests find real data, and one thread per BLAS so that timings and digits are stable."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def connectrial_data() -> Path:
+    """Folder with the public data sets; skips where it is absent."""
+    named = os.environ.get("CONNECTRIAL_DATA")
+    folder = Path(named) if named else Path(__file__).parents[1].parent / "shared" / "data"
+    if not (folder / "stages").is_dir():
+        pytest.skip(
+            f"no real data: set CONNECTRIAL_DATA to a folder that holds 'stages' ({folder} does not)"
+        )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """Folder with the oracles' numbers and the scripts that made them."""
+    return Path(__file__).parent / "reference"
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """Study file of a tiny trial of twelve people, in a folder of its own."""
+    from tiny import write_tiny
+
+    return write_tiny(tmp_path / "tiny")

@@ -1,0 +1,361 @@
+"""A run from files to results: the numbers, what is written, resuming, and what is left out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from connectrial import load_results, load_study, plan_study, run_plan
+from connectrial.errors import InputError
+from tiny import PARCELS, series_path, write_series, write_tiny
+
+
+def run(study: Path, out: Path, **options):
+    return run_plan(plan_study(load_study(study)), out, **options)
+
+
+def group_bytes(out: Path) -> dict[str, bytes]:
+    """Return every file of the results by name, content and all."""
+    files = [p for p in out.rglob("*") if p.is_file()]
+    return {p.relative_to(out).as_posix(): p.read_bytes() for p in sorted(files)}
+
+
+def expected_fc(
+    data: Path, subject: str, session: str, first: list[int], second: list[int]
+) -> float:
+    """Mean Fisher z over the pairs of two lists of columns, each pair once, written out."""
+    series = np.loadtxt(series_path(data, subject, session), skiprows=1)
+    z = np.arctanh(np.corrcoef(series.T) - np.eye(len(PARCELS)))
+    pairs = {tuple(sorted((a, b))) for a in first for b in second if a != b}
+    return float(np.mean([z[a, b] for a, b in pairs]))
+
+
+def test_network_fc_is_the_mean_of_its_edges(tiny, tmp_path):
+    results = run(tiny, tmp_path / "out")
+    table = results.tables["network_fc"].set_index(["subject", "session", "outcome"])["fc_z"]
+    default = [i for i, name in enumerate(PARCELS) if "Default" in name]
+    visual = [i for i, name in enumerate(PARCELS) if "Vis" in name]
+    amygdala = [i for i, name in enumerate(PARCELS) if "AMY" in name]
+    data = tiny.parent / "data"
+    for subject, session in [("01", "a"), ("04", "b"), ("12", "a")]:
+        # Matrices are stored with 9 digits, so z is good to about 1e-8.
+        for outcome, first, second in [
+            ("Default", default, default),
+            ("Visual", visual, visual),
+            ("Amygdala to Default", amygdala, default),
+        ]:
+            expected = expected_fc(data, subject, session, first, second)
+            assert table[subject, session, outcome] == pytest.approx(expected, abs=2e-8)
+
+
+def test_people_scans_and_numbers(tiny, tmp_path):
+    results = run(tiny, tmp_path / "out")
+    subjects = results.tables["subjects"].set_index("subject")
+    assert not subjects.loc["05", "included"]
+    assert subjects.loc["05", "reason"] == "arm is not stated"
+    scans = results.tables["scans"]
+    assert len(scans) == 23  # 12 people, 2 scans each, one of 03 missing
+    assert scans["included"].sum() == 23
+    assert scans["analysed"].sum() == 21  # both of 05 are usable, but 05 has no arm
+    availability = results.tables["availability"].set_index(["subject", "visit", "what"])
+    assert availability.loc[("03", "after", "scan"), "state"] == "missing"
+    flow = results.tables["flow"].set_index("box")
+    assert flow.loc["Analysed", "n_subjects"] == 11
+    assert flow.loc["Analysed", "left_out"] == "1 person: arm is not stated"
+    assert flow.loc["Scan at after", "left_out"] == "1 person: no scan on disk"
+    primary = results.estimates.query("analysis == 'Default' and declared and family == 'primary'")
+    assert primary["n_subjects"].tolist() == [11]
+    assert primary["n_observations"].tolist() == [21]
+
+
+def test_rows_follow_the_schema_and_the_family_adds_up(tiny, tmp_path):
+    estimates = run(tiny, tmp_path / "out").estimates
+    family = estimates.query("family == 'primary'")
+    assert len(family) == 2
+    assert family["family_size"].tolist() == [2, 2]
+    p = np.sort(family["p"])
+    assert np.sort(family["p_adjusted"]) == pytest.approx(
+        np.maximum.accumulate(np.minimum(p * [2, 1], 1))  # Holm, by hand
+    )
+    tests = estimates.query("analysis == 'Default' and term == 'visit[after]:arm[drug]'")
+    assert set(tests["df_method"]) == {"satterthwaite", "residual"}
+    assert tests["declared"].sum() == 1
+    assert (tests.set_index("df_method").loc["residual", "df"]) == 21 - 4
+    assert (
+        estimates["p"].isna() | (estimates["df_method"] != "") | (estimates["statistic_name"] == "")
+    ).all()
+    clinical = estimates.query("analysis == 'MADRS' and declared and kind == 'coefficient'")
+    assert len(clinical) == 4
+    proportions = estimates.query("analysis == 'response'")
+    assert {"response", "response, placebo", "response, drug", "drug - placebo"} == set(
+        proportions["term"]
+    )
+
+
+def test_every_edge_alone_gives_the_map(tiny, tmp_path):
+    from connectrial import fit_mixed
+
+    results = run(tiny, tmp_path / "out")
+    edges = results.edges["Every edge"]
+    assert len(edges) == len(PARCELS) * (len(PARCELS) - 1) // 2
+    one = edges.iloc[17]
+    rows = []
+    for scan in results.tables["scans"].query("analysed").itertuples():
+        path = next(
+            (tmp_path / "out" / f"sub-{scan.subject}" / f"ses-{scan.session}").rglob("*relmat.tsv")
+        )
+        matrix = pd.read_csv(path, sep="\t", index_col=0)
+        arm = results.tables["subjects"].set_index("subject").loc[scan.subject, "arm"]
+        z = np.arctanh(matrix.loc[one["parcel_a"], one["parcel_b"]])
+        rows.append({"subject": scan.subject, "visit": scan.visit, "arm": arm, "fc_z": z})
+    data = pd.DataFrame(rows)
+    data["visit"] = pd.Categorical(data["visit"], ["before", "after"])
+    data["arm"] = pd.Categorical(data["arm"], ["placebo", "drug"])
+    fit = fit_mixed("fc_z ~ visit * arm + (1 | subject)", data)
+    expected = fit.estimates.loc["visit[after]:arm[drug]"]
+    for column in ("estimate", "se", "df", "statistic", "p"):
+        assert one[column] == pytest.approx(expected[column], rel=1e-5)
+
+
+def test_the_list_of_files(tiny, tmp_path):
+    run(tiny, tmp_path / "out")
+    names = set(group_bytes(tmp_path / "out"))
+    group = {name.removeprefix("group/") for name in names if name.startswith("group/")}
+    assert group == {
+        "results.tsv",
+        "results.json",
+        "subjects.tsv",
+        "scans.tsv",
+        "flow.tsv",
+        "availability.tsv",
+        "network_fc.tsv",
+        "visit_fc.tsv",
+        "scores.tsv",
+        "score_means.tsv",
+        "endpoints.tsv",
+        "quality.tsv",
+        "parcels.tsv",
+        "means.tsv",
+        "edges/every-edge.tsv",
+        "matrices/before.tsv",
+        "matrices/after.tsv",
+    }
+    stem = "sub-01/ses-a/func/sub-01_ses-a_task-rest_space-X"
+    for name in (
+        "dataset_description.json",
+        "plan.json",
+        f"{stem}_atlas-Tiny_stat-pearsoncorrelation_relmat.tsv",
+        f"{stem}_atlas-Tiny_stat-pearsoncorrelation_relmat.json",
+        f"{stem}_desc-connectrial_qc.tsv",
+    ):
+        assert name in names
+    assert len(names - {f"group/{one}" for one in group}) == 2 + 3 * 23
+
+
+def test_results_load_as_they_were_saved(tiny, tmp_path):
+    saved = run(tiny, tmp_path / "out")
+    loaded = load_results(tmp_path / "out")
+    pd.testing.assert_frame_equal(saved.estimates, loaded.estimates, rtol=0, atol=0)
+    assert saved.plan["hash"] == loaded.plan["hash"]
+    assert [one.name for one in saved.analyses] == [one.name for one in loaded.analyses]
+    assert loaded["Default"].design["reference_levels"] == {"visit": "before", "arm": "placebo"}
+    assert json.loads((tmp_path / "out/group/results.json").read_text())["Plan"]["seed"] == 1
+
+
+def test_one_and_two_processes_and_a_rerun_write_the_same_bytes(tiny, tmp_path):
+    run(tiny, tmp_path / "one", n_jobs=1)
+    run(tiny, tmp_path / "two", n_jobs=2)
+    first = group_bytes(tmp_path / "one")
+    assert first == group_bytes(tmp_path / "two")
+    run(tiny, tmp_path / "one")
+    assert first == group_bytes(tmp_path / "one")
+
+
+def test_two_halves_make_the_whole(tiny, tmp_path):
+    run(tiny, tmp_path / "whole")
+    assert run(tiny, tmp_path / "halves", level="participant") is None
+    run(tiny, tmp_path / "halves", level="group")
+    assert group_bytes(tmp_path / "whole") == group_bytes(tmp_path / "halves")
+
+
+def test_the_group_level_alone_names_what_is_missing(tiny, tmp_path):
+    with pytest.raises(InputError, match="23 of 23 sessions have no FC matrix"):
+        run(tiny, tmp_path / "out", level="group")
+
+
+def test_only_what_changed_is_done_again(tiny, tmp_path):
+    out = tmp_path / "out"
+    run(tiny, out)
+    times = {p: p.stat().st_mtime_ns for p in out.rglob("*relmat.tsv")}
+    rng = np.random.default_rng(0)
+    write_series(series_path(tiny.parent / "data", "02", "a"), rng.normal(size=(40, len(PARCELS))))
+    run(tiny, out)
+    again = {p.name for p, before in times.items() if p.stat().st_mtime_ns != before}
+    assert again == {"sub-02_ses-a_task-rest_space-X_atlas-Tiny_stat-pearsoncorrelation_relmat.tsv"}
+    fresh = tmp_path / "fresh"
+    run(tiny, fresh)
+    assert group_bytes(out) == group_bytes(fresh)
+
+
+def test_a_damaged_output_is_made_again(tiny, tmp_path):
+    out = tmp_path / "out"
+    run(tiny, out)
+    before = group_bytes(out)
+    next(out.rglob("sub-01*relmat.tsv")).write_text("Node\tA\nA\t1\n")
+    run(tiny, out)
+    assert group_bytes(out) == before
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
+    """kill -9 in the middle of the participant level, at several moments."""
+    study = write_tiny(tmp_path / "tiny", n_subjects=24, n_frames=200)
+    undisturbed = tmp_path / "undisturbed"
+    run(study, undisturbed)
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "connectrial", "run", str(study), str(out)]
+    for wanted in (3, 20):
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        ) as process:
+            until = time.monotonic() + 60
+            while time.monotonic() < until and process.poll() is None:
+                if sum(1 for _ in out.rglob("*relmat.json")) >= wanted:
+                    break
+                time.sleep(0.002)
+            os.killpg(process.pid, signal.SIGKILL)
+    done = sum(1 for _ in out.rglob("*relmat.json"))
+    assert 3 <= done < 47, "the kill must come in the middle"
+    assert not (out / "group" / "results.json").exists()
+    run(study, out)
+    left = {name: content for name, content in group_bytes(out).items() if "/." not in f"/{name}"}
+    assert left == group_bytes(undisturbed)
+
+
+def test_a_series_with_other_parcels_is_shown_and_the_rest_goes_on(tiny, tmp_path):
+    data = tiny.parent / "data"
+    path = series_path(data, "02", "b")
+    swapped = [PARCELS[1], PARCELS[0], *PARCELS[2:]]
+    write_series(path, np.random.default_rng(1).normal(size=(40, len(PARCELS))), swapped)
+    broken = series_path(data, "04", "b")
+    broken.write_text(broken.read_text().replace("\n", "\nx", 3))
+    results = run(tiny, tmp_path / "out")
+    reasons = results.tables["scans"].set_index(["subject", "session"])["reason"]
+    assert "the same parcels in another order: column 1 is 'LH_Default_2'" in reasons["02", "b"]
+    assert reasons["04", "b"] != ""
+    assert results.tables["scans"]["analysed"].sum() == 19
+    primary = results.estimates.query("analysis == 'Default' and family == 'primary'")
+    assert primary["n_observations"].tolist() == [19]
+    availability = results.tables["availability"].set_index(["subject", "visit", "what"])["state"]
+    assert availability["02", "after", "scan"] == "excluded"
+    assert availability["04", "after", "scan"] == "excluded"
+
+
+def test_weak_parcels_are_flagged_or_left_out(tiny, tmp_path):
+    path = series_path(tiny.parent / "data", "02", "a")
+    series = np.loadtxt(path, skiprows=1)
+    series[:, 0] = np.random.default_rng(2).normal(size=len(series))  # mean 0 where others have 500
+    write_series(path, series)
+    flagged = run(tiny, tmp_path / "flag")
+    weak = flagged.tables["weak_parcels"]
+    assert weak[["subject", "session", "parcel", "action"]].to_numpy().tolist() == [
+        ["02", "a", PARCELS[0], "flagged, still used"]
+    ]
+    assert (flagged.tables["network_fc"]["n_missing"] == 0).all()
+    study = tiny.parent / "exclude.toml"
+    study.write_text('extends = "study.toml"\n[coverage]\naction = "exclude"\n')
+    results = run(study, tmp_path / "exclude")
+    table = results.tables["network_fc"].set_index(["subject", "session", "outcome"])
+    here = table.loc[("02", "a", "Default")]
+    assert (here["n_missing"], here["missing_parcels"]) == (5, PARCELS[0])  # 5 of 15 edges
+    rest = [i for i, name in enumerate(PARCELS) if "Default" in name and i > 0]
+    expected = expected_fc(tiny.parent / "data", "02", "a", rest, rest)
+    assert here["fc_z"] == pytest.approx(expected, abs=2e-8)
+
+
+def test_exclusions_by_decision_appear_with_their_reason(tiny, tmp_path):
+    study = tiny.parent / "less.toml"
+    study.write_text(
+        'extends = "study.toml"\n'
+        '[[exclude]]\nsubject = "sub-01"\nreason = "withdrew consent"\n'
+        '[[exclude]]\nsubject = "02"\nsession = "b"\nreason = "fell asleep"\n'
+    )
+    results = run(study, tmp_path / "out")
+    subjects = results.tables["subjects"].set_index("subject")
+    assert subjects.loc["01", "reason"] == "withdrew consent"
+    scans = results.tables["scans"].set_index(["subject", "session"])
+    assert scans.loc[("02", "b"), "reason"] == "fell asleep"
+    assert not scans.loc[("02", "b"), "included"]
+    assert "1 scan: fell asleep" in results.tables["flow"]["left_out"].tolist()[1]
+
+
+def test_a_foreign_folder_is_left_alone(tiny, tmp_path):
+    out = tmp_path / "photos"
+    out.mkdir()
+    (out / "cat.jpg").write_text("x")
+    with pytest.raises(InputError, match=r"holds files that are not connectrial's \(cat.jpg"):
+        run(tiny, out)
+    assert [p.name for p in out.iterdir()] == ["cat.jpg"]
+
+
+def test_censoring_uses_the_motion_table(tiny, tmp_path):
+    data = tiny.parent / "data"
+    for path in data.rglob("*timeseries.tsv"):
+        name = path.name.split("_space-")[0] + "_motion.tsv"
+        fd = np.full(40, 0.1)
+        fd[5:10] = 0.9
+        if "sub-02_ses-b" in name:
+            fd[:] = 0.9
+        rows = ["framewise_displacement", "n/a", *(f"{x:.2f}" for x in fd[1:])]
+        (path.parent / name).write_text("\n".join(rows) + "\n")
+    study = tiny.parent / "censored.toml"
+    study.write_text(
+        'extends = "study.toml"\n[data]\nrepetition_time_s = 3.0\n'
+        "[censoring]\nmax_fd_mm = 0.5\nmin_kept_minutes = 1.0\n"
+    )
+    results = run(study, tmp_path / "out")
+    scans = results.tables["scans"].set_index(["subject", "session"])
+    assert scans.loc[("01", "a"), "kept_frames"] == 35
+    assert scans.loc[("01", "a"), "kept_minutes"] == pytest.approx(1.75)
+    assert "fewer than 3 frames" in scans.loc[("02", "b"), "reason"]
+    series = np.loadtxt(series_path(data, "01", "a"), skiprows=1)
+    kept = np.r_[0:5, 10:40]
+    r = np.corrcoef(series[kept].T)
+    matrix = pd.read_csv(
+        next((tmp_path / "out/sub-01/ses-a").rglob("*relmat.tsv")), sep="\t", index_col=0
+    )
+    assert matrix.to_numpy() == pytest.approx(r, abs=1e-8)
+
+
+def test_a_rule_that_needs_minutes_is_not_assessable_without_a_repetition_time(tiny, tmp_path):
+    study = tiny.parent / "minutes.toml"
+    study.write_text('extends = "study.toml"\n[censoring]\nmin_kept_minutes = 4.0\n')
+    plan = plan_study(load_study(study))
+    assert any("min_kept_minutes is not assessable" in warning for warning in plan.warnings)
+    assert plan.people.scans["included"].all()
+
+
+def test_ready_made_matrices_give_the_same_answer_as_their_series(tiny, tmp_path):
+    results = run(tiny, tmp_path / "series")
+    data = tmp_path / "matrices" / "data"
+    for path in (tmp_path / "series").rglob("*relmat.tsv"):
+        target = data / path.relative_to(tmp_path / "series")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    shutil.copy(tiny.parent / "data/participants.tsv", data)
+    shutil.copytree(tiny.parent / "data/phenotype", data / "phenotype")
+    study = tmp_path / "matrices" / "study.toml"
+    study.write_text(tiny.read_text().replace('kind = "time series"', 'kind = "matrices"'))
+    again = run(study, tmp_path / "again")
+    pd.testing.assert_frame_equal(
+        results.tables["network_fc"], again.tables["network_fc"], rtol=0, atol=1e-12
+    )

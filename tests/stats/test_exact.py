@@ -1,0 +1,122 @@
+"""Exact tests against R 4.2.2, coin 1.4-2, Newcombe (1998) and scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from connectrial.errors import InputError, ModelError
+from connectrial.stats.exact import boschloo_exact, exact_means, fisher_exact, mcnemar
+
+LIMITS = ["ci_low", "ci_high"]
+
+
+@pytest.fixture(scope="module")
+def oracle(reference):
+    table = pd.read_csv(reference / "two_groups.csv")
+    return lambda what: table.loc[table["what"] == what].set_index("value")["number"]
+
+
+def test_fisher_equals_r(oracle):
+    expected = oracle("fisher 9/13 4/15")["p"]
+    assert fisher_exact((9, 13), (4, 15)) == pytest.approx(expected, rel=1e-9)
+
+
+@given(
+    st.integers(2, 9).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))),
+    st.integers(2, 9).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))),
+)
+@settings(deadline=None, max_examples=12)
+def test_boschloo_is_never_weaker_than_fisher_doubled_and_knows_no_order(a, b):
+    p = boschloo_exact(a, b)
+    table = [[a[0], a[1] - a[0]], [b[0], b[1] - b[0]]]
+    one_sided = [stats.fisher_exact(table, alternative=side).pvalue for side in ("less", "greater")]
+    assert p <= 2 * min(one_sided) + 1e-9
+    assert p == pytest.approx(boschloo_exact(b, a), abs=1e-6)
+
+
+def test_boschloo_holds_its_level():
+    # size at true proportions p = p: at most 5 %, summed over all tables of 5 and 6 people
+    p = np.array([[boschloo_exact((x, 5), (y, 6)) for y in range(7)] for x in range(6)])
+    for share in (0.1, 0.3, 0.5, 0.8):
+        chance = np.outer(stats.binom.pmf(range(6), 5, share), stats.binom.pmf(range(7), 6, share))
+        assert chance[p <= 0.05].sum() <= 0.05 + 1e-9
+
+
+def test_two_groups_equal_coin(reference):
+    table = pd.read_csv(reference / "permutation_groups.csv")
+    expected = (
+        pd.read_csv(reference / "permutation.csv").set_index("what").loc["two groups", "number"]
+    )
+    a, b = (table.loc[table["arm"] == name, "y"].to_numpy() for name in "ab")
+    row = exact_means(a, b).iloc[0]
+    assert row["p"] == pytest.approx(expected, abs=1e-12)
+    assert row["n_possible"] == 462
+    assert row["estimate"] == pytest.approx(a.mean() - b.mean())
+
+
+def test_pairs_equal_scipy():
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(0.5, 1, 10), rng.normal(size=10)
+    a[3] = np.nan
+    row = exact_means(a, b, paired=True).iloc[0]
+    kept = np.delete(a - b, 3)
+    expected = stats.permutation_test((kept,), np.mean, permutation_type="samples").pvalue
+    assert row["p"] == pytest.approx(expected, abs=1e-12)
+    assert row["n_possible"] == 512
+    assert row["flags"] == "1 missing left out"
+
+
+def test_mcnemar_is_the_binomial_test_on_those_who_changed(oracle):
+    a = [1] * 12 + [1] * 7 + [0] * 2 + [0] * 5 + [1, np.nan]
+    b = [1] * 12 + [0] * 7 + [1] * 2 + [0] * 5 + [np.nan, 0]
+    row = mcnemar(a, b).iloc[0]
+    assert row[["yes_yes", "yes_no", "no_yes", "no_no", "n_missing"]].tolist() == [12, 7, 2, 5, 2]
+    assert row["p"] == pytest.approx(oracle("mcnemar 7 2")["p"], rel=1e-12)
+    assert row["estimate"] == pytest.approx(5 / 26)
+    assert row["odds_ratio"] == 3.5
+    assert row["odds_ratio_ci_low"] < 1 < row["odds_ratio_ci_high"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "low", "high"),
+    [  # Newcombe (1998), Stat Med 17:2635, table III; the second row is his rule worked by hand:
+        # with phi not corrected (his method 8) it would print 0.0618, 0.3242
+        ((36, 12, 2, 0), 0.0569, 0.3404),
+        ((20, 12, 2, 16), 0.0562, 0.3292),
+        ((0, 0, 0, 30), -0.1135, 0.1135),
+    ],
+)
+def test_paired_difference_equals_newcombe(cells, low, high):
+    yes_yes, yes_no, no_yes, no_no = cells
+    a = [1] * (yes_yes + yes_no) + [0] * (no_yes + no_no)
+    b = [1] * yes_yes + [0] * yes_no + [1] * no_yes + [0] * no_no
+    row = mcnemar(a, b).iloc[0]
+    np.testing.assert_allclose(row[LIMITS].astype(float), [low, high], atol=6e-5)
+
+
+def test_nullable_booleans_and_nobody_changed():
+    a = pd.Series([True, False, None, True], dtype="boolean")
+    row = mcnemar(a, a).iloc[0]
+    assert (row["p"], row["estimate"], row["n_missing"]) == (1.0, 0.0, 1)
+    assert np.isnan(row["odds_ratio"])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "says"),
+    [
+        (lambda: mcnemar([1, 2], [0, 1]), InputError, "a: got 2"),
+        (lambda: mcnemar([1], [0, 1]), InputError, "a has 1 values, b has 2"),
+        (lambda: mcnemar([np.nan], [0]), ModelError, "none of 1 pairs"),
+        (lambda: fisher_exact((5, 3), (1, 2)), InputError, "a: got 5 of 3"),
+        (lambda: exact_means(range(40), range(1, 41)), InputError, "max_arrangements"),
+        (lambda: exact_means([1.0], [2.0, 3.0]), ModelError, "at least 2 values"),
+    ],
+)
+def test_refuses(call, error, says):
+    with pytest.raises(error, match=says):
+        call()
