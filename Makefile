@@ -81,6 +81,6 @@ $(VENV)/.made:
 	    else seen="$$seen $$candidate is $$version but has no venv module (Debian, Ubuntu: apt install python$$version-venv);"; fi; \
 	  else seen="$$seen $$candidate is $$version, which is too old;"; fi; \
 	done; \
-	echo "connectrial needs Python 3.11 or newer, and none was found:$${seen:- no Python on PATH at all;}" >&2; \
+	echo "connectrial needs Python 3.11 or newer, and none was found:$${seen:- no Python that runs;}" >&2; \
 	echo "install one (python.org, your package manager, or conda), or name it: make demo PYTHON=/path/to/python3.12" >&2; \
 	exit 2

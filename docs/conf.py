@@ -33,6 +33,8 @@ extensions = [
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["_build", "examples", "generated/_*.md", "gallery/*.ipynb"]
+# A clone may lie in a folder with spaces in its name.
+suppress_warnings = ["sphinx_gallery.space_in_filename"]
 templates_path = ["_templates"]
 myst_enable_extensions = ["colon_fence", "deflist", "substitution"]
 myst_heading_anchors = 4

@@ -22,10 +22,11 @@ MODULES = {
     ),
     "The trial": "trial.visits trial.endpoints trial.flow",
     "Statistics": (
-        "stats.design stats.mixed stats.model_fit stats.edgewise stats.permutation "
-        "stats.exchange stats.compare stats.ancova stats.anova stats.crossover "
-        "stats.association stats.proportions stats.logistic stats.equivalence "
-        "stats.reliability stats.standardise stats.multiplicity"
+        "stats.design stats.mixed stats.mmrm stats.model_fit stats.edgewise stats.permutation "
+        "stats.network_permutation stats.exchange stats.compare stats.ancova stats.anova "
+        "stats.crossover stats.association stats.proportions stats.exact stats.logistic "
+        "stats.equivalence stats.reliability stats.edge_reliability stats.standardise "
+        "stats.multiplicity"
     ),
     "A simulated trial": "simulate.design simulate.trial simulate.signals simulate.images",
 }

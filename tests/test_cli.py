@@ -98,6 +98,14 @@ def test_run_report_and_rerun(tiny, tmp_path):
     assert (out / "report.html").read_bytes() == page
 
 
+def test_relative_paths_start_where_the_command_is_given(tiny, tmp_path, monkeypatch):
+    assert connectrial("run", tiny, tmp_path / "absolute").returncode == 0
+    monkeypatch.chdir(tiny.parent)
+    assert connectrial("run", tiny.name, "relative").returncode == 0
+    found = (tiny.parent / "relative" / "group" / "results.tsv").read_bytes()
+    assert found == (tmp_path / "absolute" / "group" / "results.tsv").read_bytes()
+
+
 def test_bids_app_form(tiny, tmp_path):
     out = tmp_path / "out"
     data = tiny.parent / "data"

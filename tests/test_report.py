@@ -499,6 +499,7 @@ def test_the_verdict_strip_says_all_that_a_p_value_needs(page):
     assert "no change shown" in text
     assert "2 of 2 primary tests pass after adjustment" in text
     assert "12 people, 22 observations" in text
+    assert text.count("response was not randomised") == 1
 
 
 @pytest.mark.parametrize(("adjusted", "verdict"), [(0.0499, "passes"), (0.05, "does not pass")])
@@ -557,8 +558,15 @@ def test_the_same_results_give_the_same_page(results, page):
 
 def test_a_large_study_stays_below_six_megabytes():
     """332 parcels, two mean matrices and an edge map: issue 6 allows 15 MB, the brief 6."""
-    large = render_report(siegel_like(n_parcels=332))
-    assert len(large.encode()) < 6_000_000
+    full = siegel_like(n_parcels=332)
+    heavy = Results(
+        study={}, plan={}, tables={}, edges=full.edges, matrices=full.matrices,
+        analyses=(full["all edges"],),
+    )  # fmt: skip
+    large = render_report(heavy)
+    assert "54\u2009946 edges" in large
+    # All else in the small page weighs some 0.6 MB.
+    assert len(large.encode()) < 5_000_000
 
 
 def test_figures_for_saving_are_the_figures_of_the_page(results, page):
@@ -652,3 +660,27 @@ def test_unknown_citations_are_named_not_hidden(page):
     text = _section_text(page, "methods")
     assert "Laird NM, Ware JH" in text
     assert "[nobody1900]: no full reference on file." in text
+
+
+def test_change_bars_take_the_contrast_of_first_and_last_visit(results):
+    """Among contrasts of several visits the drawn one is last minus first, by level."""
+    rows = [
+        _row("Default", f"post - pre, {level}", change, kind="contrast")
+        for level, change in (("responder", -0.11), ("non-responder", -0.05))
+    ]
+    rows.append(_row("Default", "later - pre, responder", 0.5, kind="contrast"))
+    full = Results(
+        study=results.study, plan=results.plan, tables=results.tables,
+        analyses=_with(results["Default"], rows).analyses,
+    )  # fmt: skip
+    change = report_figures(full)["hypothesis_default"].axes[-1]
+    assert [bar.get_height() for bar in change.patches] == pytest.approx([-0.11, -0.05])
+
+
+def test_the_answer_is_one_sentence_with_its_controls(page):
+    """How many pass, under which adjustment, and whether the controls stayed still."""
+    text = " ".join(_section_text(page, "answer").split())
+    assert (
+        "2 of 2 primary tests pass after adjustment (family primary: Bonferroni (2 tests))." in text
+    )
+    assert "Negative controls: none of 2 tests shows a change (p < .05)." in text

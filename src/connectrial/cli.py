@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from connectrial.plan import Plan
-    from connectrial.results import Results
 
 app = typer.Typer(
     name="connectrial",
@@ -87,12 +86,13 @@ def demo(
 
     Example: connectrial demo my-demo
     """
+    from connectrial.report.saving import save_report
     from connectrial.run.demonstration import run_demo
 
     console = _console()
     with _progress(console) as progress:
         found = run_demo(out, n_jobs=n_jobs, seed=seed, progress=progress)
-    page = _write_report(found.results, found.folder)
+    page = save_report(found.results, found.folder)
     console.print("[bold]Simulated data.[/] Known truth and what was found:")
     _print_table(console, found.recovery)
     console.print(found.summary)
@@ -176,11 +176,12 @@ def report(
 
     Example: connectrial report results
     """
+    from connectrial.report.saving import save_report
     from connectrial.run import load_results
 
     results = load_results(out)
     console = _console()
-    _print_where(console, _write_report(results, out), out)
+    _print_where(console, save_report(results, out), out)
 
 
 @app.command()
@@ -232,10 +233,11 @@ def _run(
     if results is None:
         console.print(f"FC of {_sessions(plan)} sessions is in {out}", highlight=False)
         return
+    from connectrial.report.saving import save_report
     from connectrial.run.describing import print_answer
 
     print_answer(results, console)
-    _print_where(console, _write_report(results, out), out)
+    _print_where(console, save_report(results, out), out)
 
 
 def _sessions(plan: Plan) -> int:
@@ -250,15 +252,6 @@ def _plan(
     from connectrial.study_file import load_study
 
     return plan_study(load_study(study), subjects=subjects, sessions=sessions)
-
-
-def _write_report(results: Results, out: Path) -> Path:
-    from connectrial.io.files import write_atomic
-    from connectrial.report import render_report
-
-    page = out / "report.html"
-    write_atomic(page, render_report(results))
-    return page
 
 
 def _split(labels: list[str] | None) -> list[str] | None:

@@ -504,7 +504,8 @@ def validate(raw: dict[str, Any]) -> tuple[Study | None, list[dict[str, Any]]]:
 
 def locate(study: Study, *, folder: Path, path: Path | None) -> Study:
     """Tell a study where its file is, so that relative paths can be followed."""
-    study._folder = folder
+    # Absolute, so that nobody down the line joins a relative path to a folder a second time.
+    study._folder = folder.absolute()
     study._path = path
     return study
 

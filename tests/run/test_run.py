@@ -131,25 +131,25 @@ def test_the_list_of_files(tiny, tmp_path):
     run(tiny, tmp_path / "out")
     names = set(group_bytes(tmp_path / "out"))
     group = {name.removeprefix("group/") for name in names if name.startswith("group/")}
-    assert group == {
-        "results.tsv",
-        "results.json",
-        "subjects.tsv",
-        "scans.tsv",
-        "flow.tsv",
-        "availability.tsv",
-        "network_fc.tsv",
-        "visit_fc.tsv",
-        "scores.tsv",
-        "score_means.tsv",
-        "endpoints.tsv",
-        "quality.tsv",
-        "parcels.tsv",
-        "means.tsv",
-        "edges/every-edge.tsv",
-        "matrices/before.tsv",
-        "matrices/after.tsv",
-    }
+    tables = [
+        "subjects",
+        "scans",
+        "flow",
+        "availability",
+        "network_fc",
+        "visit_fc",
+        "scores",
+        "score_means",
+        "endpoints",
+        "quality",
+        "parcels",
+        "means",
+        "results",
+        "edges/every-edge",
+        "matrices/before",
+        "matrices/after",
+    ]
+    assert group == {f"{name}.{ending}" for name in tables for ending in ("tsv", "json")}
     stem = "sub-01/ses-a/func/sub-01_ses-a_task-rest_space-X"
     for name in (
         "dataset_description.json",

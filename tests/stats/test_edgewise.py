@@ -10,8 +10,8 @@ import pytest
 
 from connectrial.errors import ModelError
 from connectrial.stats.edgewise import fit_edges
-from connectrial.stats.intercept_edges import invert_stack
 from connectrial.stats.mixed import fit_mixed
+from connectrial.stats.small_matrices import invert_stack, invert_symmetric
 
 FORMULA = "fc_z ~ visit * arm + age + (1 | subject)"
 
@@ -163,7 +163,27 @@ def test_stacked_inverse():
     rng = np.random.default_rng(2)
     roots = rng.normal(size=(50, 6, 9))
     matrices = np.einsum("eik,ejk->eij", roots, roots)
-    found = invert_stack(matrices.transpose(1, 2, 0))
+    found, logs = invert_stack(matrices.transpose(1, 2, 0))
+    np.testing.assert_allclose(logs, np.linalg.slogdet(matrices)[1], rtol=1e-9)
+    for one in (matrices, matrices[:3]):  # over the stack, and by LAPACK
+        inverse, logs = invert_symmetric(one)
+        np.testing.assert_allclose(inverse, np.linalg.inv(one), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(logs, np.linalg.slogdet(one)[1], rtol=1e-9)
     np.testing.assert_allclose(
         found.transpose(2, 0, 1), np.linalg.inv(matrices), rtol=1e-9, atol=1e-12
     )
+
+
+def test_what_holds_for_every_edge_is_said_once():
+    data, values = trial(n_edges=2)
+    lone = np.where(data["subject"] == "s003", "lone", "many")
+    fits = fit_edges(
+        values,
+        "y ~ visit + arm + twice + (1 | subject)",
+        data.assign(arm=lone, twice=lone == "lone"),
+    )
+    assert "single subject" in fits.column_flags["arm[many]"]
+    assert "determined by" in fits.column_flags["twice[True]"]
+    assert "visit[post]" not in fits.column_flags
+    assert np.isnan(fits.estimate[fits.terms.index("twice[True]")]).all()
+    assert repr(fits).startswith("EdgeFits(")

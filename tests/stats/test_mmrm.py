@@ -11,6 +11,7 @@ import pytest
 from connectrial.errors import ModelError
 from connectrial.stats.covariance import GroupedCovariance, VisitCovariance
 from connectrial.stats.grammar import STRUCTURES
+from connectrial.stats.kenward_roger import KenwardRogerDf
 from connectrial.stats.mixed import fit_mixed
 from connectrial.stats.mmrm import fit_mmrm
 
@@ -257,3 +258,17 @@ def test_visits_that_nobody_shares_are_refused(data):
 def test_a_single_visit_is_refused(data):
     with pytest.raises(ModelError, match="one level only, 'pre'"):
         fit_mmrm("y ~ arm + us(visit | subject)", data[data["visit"] == "pre"])
+
+
+def test_a_negative_adjusted_variance_is_no_standard_error():
+    test = KenwardRogerDf(
+        name="kenward-roger",
+        beta=np.ones(1),
+        basis=np.eye(1),
+        covariance=np.eye(1),
+        adjusted=-np.eye(1),
+        slopes=np.ones((1, 1, 1)),
+        parameter_covariance=np.eye(1),
+    )
+    with pytest.raises(ModelError, match="simpler covariance"):
+        test.test_row(np.ones(1))

@@ -58,6 +58,8 @@ def plot_availability(
         width = min(11.0, max(6.0, 1.9 + 0.13 * n_people))
         _, (ax,) = new_axes(width=width, height=1.35 + 0.2 * len(rows))
     place = _places(blocks)
+    room = 72.0 * 0.62 * (figure_of(ax).get_figwidth() - 1.9) / max(1.0, max(place.values()) + 1)
+    size = min(26.0, room**2)
     levels = {row: i for i, row in enumerate(rows)}
     pairs = zip(availability["what"].astype(str), availability["visit"].astype(str), strict=True)
     seen = availability.assign(
@@ -67,7 +69,7 @@ def plot_availability(
     for state, (marker, face, edge, words) in STATES.items():
         part = seen[seen["state"].astype(str) == state]
         ax.scatter(
-            part["x"], part["y"], marker=marker, s=26 if marker != "." else 18, facecolor=face,
+            part["x"], part["y"], marker=marker, s=size if marker != "." else 0.7 * size, facecolor=face,
             edgecolor=edge, linewidth=1.0, label=f"{words} ({len(part)})" if len(part) else None,
         )  # fmt: skip
     _label(ax, rows, blocks=blocks, place=place)

@@ -144,8 +144,12 @@ def new_axes(
 
 def figure_of(ax: Axes) -> Figure:
     """Return the figure that axes belong to."""
-    figure = ax.get_figure(root=True)
-    assert figure is not None  # noqa: S101 - axes in use always have one
+    from matplotlib.figure import Figure
+
+    parent = ax.figure
+    # Axes of a part of a figure name that part; the whole is what gets saved.
+    figure = parent if isinstance(parent, Figure) else parent.figure
+    assert isinstance(figure, Figure)  # noqa: S101 - axes in use always have one
     return figure
 
 

@@ -38,6 +38,12 @@ _TABLES = {
 }
 
 
+_FOLDERS = {
+    "edges": "One row per edge of an exploratory analysis",
+    "matrices": "Mean Fisher z over the sessions of a visit",
+}
+
+
 def claim_folder(output_dir: Path, *, simulated: bool, study: str) -> None:
     """Make an output folder ours, or refuse one that holds something else.
 
@@ -91,13 +97,17 @@ def save_results(results: Results, output_dir: Path) -> None:
         A folder that :func:`claim_folder` made ours. Tables go to ``group/``.
     """
     group = output_dir / "group"
+    simulated = bool(results.plan.get("simulated"))
     for name, table in results.tables.items():
         write_table(group / f"{name}.tsv", table)
+        about = {"Description": _TABLES.get(name, ""), "Simulated": simulated}
+        write_json(group / f"{name}.json", about)
     for folder, tables in (("edges", results.edges), ("matrices", results.matrices)):
         for name, table in tables.items():
-            write_table(
-                group / folder / f"{file_label(name)}.tsv", table, index=folder == "matrices"
-            )
+            path = group / folder / f"{file_label(name)}.tsv"
+            write_table(path, table, index=folder == "matrices")
+            about = {"Description": f"{_FOLDERS[folder]}: {name}", "Simulated": simulated}
+            write_json(path.with_suffix(".json"), about)
     means = [
         result.means.assign(analysis=result.name)
         for result in results.analyses
@@ -105,6 +115,8 @@ def save_results(results: Results, output_dir: Path) -> None:
     ]
     if means:
         write_table(group / "means.tsv", pd.concat(means, ignore_index=True))
+        about = {"Description": "Means of the models by visit", "Simulated": simulated}
+        write_json(group / "means.json", about)
     write_table(group / "results.tsv", results.estimates)
     write_json(group / "results.json", _as_json(results))
 

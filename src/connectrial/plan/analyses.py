@@ -160,7 +160,7 @@ def _plan_hypothesis(
     rows, who = _who(study, observed, hypothesis.who)
     plan = PlannedAnalysis(
         name=hypothesis.name,
-        title=f"{hypothesis.name} ({_system(hypothesis)})",
+        title=_title(hypothesis.name, _system(hypothesis)),
         what="network FC",
         role=hypothesis.role,
         family=hypothesis.family,
@@ -173,6 +173,13 @@ def _plan_hypothesis(
         notes=_response_note(study, expanded_terms(model.fixed)),
     )
     return _with_design(plan, _model_rows(study, rows, model))
+
+
+def _title(name: str, about: str) -> str:
+    """Put what an analysis is about behind its name, where the name does not say it already."""
+    if about.lower() == f"within {name}".lower():
+        return f"{name} (within)"
+    return name if about.lower() == name.lower() else f"{name} ({about})"
 
 
 def _system(hypothesis: HypothesisSection) -> str:
@@ -355,7 +362,7 @@ def _plan_clinical(study: Study, people: People) -> list[PlannedAnalysis]:
         terms = expanded_terms(model.fixed)
         plan = PlannedAnalysis(
             name=clinical.name,
-            title=f"{clinical.name} ({clinical.scale} {clinical.outcome})",
+            title=_title(clinical.name, f"{clinical.scale} {clinical.outcome}"),
             what="score",
             role=clinical.role,
             family=clinical.family,

@@ -64,9 +64,9 @@ def table_block(shown: Table | None, *, data: pd.DataFrame | None = None, name: 
 def analysis_blocks(results: Results, result: Result, *, headed: bool = True) -> list[Block]:
     """Put tests in sight; every other row, the model and its notes one click away."""
     blocks = [Block(kind="heading", title=result.title, name=result.role)] if headed else []
+    every = result.estimates.reset_index(drop=True)
     tests = tested_rows(results, result)
-    ordered = [row for group in same_estimate(tests) for row in [group]] if len(tests) else []
-    shown = pd.concat(ordered) if ordered else result.estimates
+    shown = pd.concat(same_estimate(tests)) if len(tests) else every
     blocks.append(
         table_block(
             estimates_table(shown, caption="Tests" if len(tests) else "Estimates"),
@@ -79,11 +79,11 @@ def analysis_blocks(results: Results, result: Result, *, headed: bool = True) ->
     if declared:
         sentences = tuple(result_sentence(row, title=result.title) for row in declared)
         inner.append(Block(kind="copy", title="As sentences", text=sentences))
-    rest = result.estimates.drop(index=shown.index, errors="ignore")
-    if len(rest) and len(shown) < len(result.estimates):
+    rest = every.drop(index=shown.index)
+    if len(rest):
         inner.append(table_block(estimates_table(rest, caption="Other rows of this analysis")))
     inner += model_blocks(result)
-    notes = (*_coding_note(result), *notes_of(result))
+    notes = (*coding_note(result), *notes_of(result))
     if notes:
         blocks.append(Block(kind="notes", text=notes))
     if inner:
@@ -98,7 +98,7 @@ def notes_of(result: Result) -> tuple[str, ...]:
     return tuple(adjustment_words(note) for note in result.notes)
 
 
-def _coding_note(result: Result) -> tuple[str, ...]:
+def coding_note(result: Result) -> tuple[str, ...]:
     """Say which level is which number: without it the sign of an estimate means nothing."""
     coding = result.design.get("coding") or {}
     pairs = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable
 from typing import Any
 
@@ -44,14 +43,15 @@ def hypothesis_panel(results: Results, result: Result) -> Panel | None:
     factor, levels = factor_of(results, result)
     if factor is not None and factor not in values.columns:
         factor, levels = None, []
-    order = [*visits(results), *values["visit"].unique()]
+    order = list(dict.fromkeys([*visits(results), *values["visit"].unique()]))
+    present = [visit for visit in order if (values["visit"] == visit).any()]
     figure = plot_hypothesis(
         values,
         means,
-        visits=list(dict.fromkeys(order)),
+        visits=present,
         levels=levels,
         by=factor,
-        changes=_changes(result, levels),
+        changes=_changes(result, levels, visits=present),
         unit=unit_of(result),
     )
     source = "model" if means is not None and (means["source"] == "model").any() else "observed"
@@ -83,22 +83,19 @@ def _of_set(values: pd.DataFrame, result: Result) -> pd.DataFrame:
     return values
 
 
-def _changes(result: Result, levels: list[str]) -> pd.DataFrame | None:
-    """Find the estimated change per level among an analysis' contrasts."""
+def _changes(result: Result, levels: list[str], *, visits: list[str]) -> pd.DataFrame | None:
+    """Find the estimated change from first to last visit, per level, among the contrasts."""
     rows = result.estimates
     rows = rows[rows["declared"] & (rows["kind"] == "contrast")]
+    change = f"{visits[-1]} - {visits[0]}"
     found = []
     for level in levels or [""]:
-        named = rows[rows["term"].map(lambda term, level=level: _is_change(str(term), level))]
-        if len(named) == 1:
+        wanted = f"{change}, {level}" if level else change
+        named = rows[rows["term"].astype(str) == wanted]
+        if len(named):
             one = named.iloc[0]
             found.append({"level": level, **one[["estimate", "ci_low", "ci_high"]].to_dict()})
     return pd.DataFrame(found) if found else None
-
-
-def _is_change(term: str, level: str) -> bool:
-    ends = re.search(rf"(?:^|[,|:(\[=\s]){re.escape(level)}[)\]]?$", term) if level else True
-    return bool(ends) and " - " in term.replace("−", "-")
 
 
 def forest_panels(results: Results) -> list[Panel]:

@@ -14,7 +14,7 @@ from connectrial.figures.svg import figure_svg
 from connectrial.report.cells import tsv_link
 from connectrial.report.panel import Panel
 from connectrial.report.sections import build_sections, section_panels
-from connectrial.report.source import stand_ins
+from connectrial.report.source import stand_ins, without_marks
 from connectrial.results import Results
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def render_report(results: Results) -> str:
     str
         HTML that needs nothing beside it: no file, no network. Text from tables is escaped.
     """
-    sections = build_sections(results)
+    sections = build_sections(without_marks(results))
     study = results.study.get("study") or {}
     head = {
         "name": str(study.get("name") or results.study.get("name") or "Unnamed study"),
@@ -66,7 +66,7 @@ def report_figures(results: Results) -> dict[str, Figure]:
     dict of str to matplotlib.figure.Figure
         Names fit for files. Save SVG under ``figures.svg.METADATA`` to get the same bytes again.
     """
-    panels = section_panels(build_sections(results))
+    panels = section_panels(build_sections(without_marks(results)))
     return {slug(p.name).replace("-", "_"): p.figure for p in panels if p.figure is not None}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,19 @@ def table(results: Results, name: str) -> pd.DataFrame | None:
     """Return a table that has rows, else None."""
     found = results.tables.get(name)
     return found if found is not None and len(found) else None
+
+
+def without_marks(results: Results) -> Results:
+    """Take the mark of simulated data out of single rows: banner and headings say it for all."""
+    if not results.plan.get("simulated"):
+        return results
+    analyses = []
+    for one in results.analyses:
+        flags = (
+            one.estimates["flags"].astype(str).str.replace(r"(; )?simulated data$", "", regex=True)
+        )
+        analyses.append(replace(one, estimates=one.estimates.assign(flags=flags)))
+    return replace(results, analyses=tuple(analyses))
 
 
 def visits(results: Results) -> list[str]:
@@ -130,7 +144,7 @@ def tested_rows(results: Results, result: Result) -> pd.DataFrame:
     Those are the members of its family and whatever stands there by more than one df method; else
     the terms that the study file tests; else every row with a p value but the intercept.
     """
-    rows = result.estimates
+    rows = result.estimates.reset_index(drop=True)
     rows = rows[rows["kind"].isin(_TEST_KINDS) & rows["p"].notna()]
     if rows.empty:
         return rows

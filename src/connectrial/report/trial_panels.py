@@ -89,7 +89,7 @@ def course_panels(results: Results) -> list[Panel]:
     scores = table(results, "scores")
     if scores is None:
         return []
-    ready = with_factors(results, scores.dropna(subset=["score"]))
+    ready = with_factors(results, scores.dropna(subset=["score", "visit"]))
     panels = []
     for scale in dict.fromkeys(ready["scale"].astype(str)):
         own = ready[ready["scale"].astype(str) == scale]

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pandas as pd
 
 from connectrial.report import trial_panels
-from connectrial.report.blocks import Block, Section, analysis_blocks, figure_block, table_block
+from connectrial.report.blocks import (
+    Block,
+    Section,
+    analysis_blocks,
+    coding_note,
+    figure_block,
+    notes_of,
+    table_block,
+)
 from connectrial.report.cells import plain_table
 from connectrial.report.source import networks_of, number_of_scans, table
 from connectrial.report.verdict import verdict_sentences, verdict_summary, verdict_table
@@ -28,6 +36,7 @@ def answer_section(results: Results) -> Section | None:
         intro=verdict_summary(results),
         blocks=(
             table_block(verdicts, data=rows, name="primary"),
+            *_cautions(results),
             Block(
                 kind="details",
                 title="The same as sentences, for a results section",
@@ -35,6 +44,21 @@ def answer_section(results: Results) -> Section | None:
             ),
         ),
     )
+
+
+def _cautions(results: Results) -> list[Block]:
+    """Gather what a reader must know of these tests: coding, response, singular fits."""
+    named = [r for r in results.analyses if r.role in ("primary", "negative control")]
+    holders: dict[str, list[str]] = {}
+    for result in named:
+        for note in dict.fromkeys((*coding_note(result), *notes_of(result))):
+            if "left out" not in note:
+                holders.setdefault(note, []).append(result.name)
+    lines = tuple(
+        note if len(names) == len(named) else f"{', '.join(names)}: {note}"
+        for note, names in holders.items()
+    )
+    return [Block(kind="notes", title="Read with", text=lines)] if lines else []
 
 
 def people_section(results: Results) -> Section | None:

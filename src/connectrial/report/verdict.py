@@ -206,4 +206,22 @@ def verdict_summary(results: Results) -> str:
     how = "; ".join(
         f"family {name}: {words}" if name else words for name, words in families.items()
     )
-    return f"{passed} of {total} primary tests pass after adjustment ({how})."
+    return f"{passed} of {total} primary tests pass after adjustment ({how}).{_controls(results)}"
+
+
+def _controls(results: Results) -> str:
+    """Say how many tests of negative controls show a change; empty where there is none."""
+    p = [
+        as_float(value)
+        for result in results.analyses
+        if result.role == "negative control"
+        for rows in [tested_rows(results, result)]
+        for value in rows.loc[rows["declared"], "p"]
+    ]
+    if not p:
+        return ""
+    moved = sum(value < 0.05 for value in p)
+    return (
+        f" Negative controls: {moved or 'none'} of {len(p)} {'test' if len(p) == 1 else 'tests'} "
+        f"{'show' if moved > 1 else 'shows'} a change (p < .05)."
+    )

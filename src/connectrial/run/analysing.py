@@ -431,6 +431,12 @@ def adjust_families(plan: Plan, results: Sequence[Result]) -> list[Result]:
     return [_with_estimates(result, table) for result, table in zip(results, tables, strict=True)]
 
 
+def mark_simulated(result: Result) -> Result:
+    """Say in every row of an analysis that its data are simulated."""
+    flags = [f"{flag}; simulated data".removeprefix("; ") for flag in result.estimates["flags"]]
+    return _with_estimates(result, result.estimates.assign(flags=flags))
+
+
 def _with_estimates(result: Result, table: pd.DataFrame) -> Result:
     fields: Mapping[str, Any] = {name: getattr(result, name) for name in _RESULT_FIELDS}
     return Result(**fields, estimates=table)

@@ -25,6 +25,7 @@ from connectrial.run.analysing import (
     analyse_response,
     analyse_score,
     failed,
+    mark_simulated,
 )
 from connectrial.run.participant import Progress, SessionJob, SessionOutcome
 from connectrial.trial.endpoints import change_from_baseline
@@ -166,6 +167,8 @@ def analyse_group(
             edges[one.name] = table
         progress("analyses", number + 1, len(plan.analyses))
     results = adjust_families(plan, results)
+    if plan.simulated:
+        results = [mark_simulated(result) for result in results]
     return Results(
         study=plan.study.as_plain(),
         plan=_plan_facts(plan),

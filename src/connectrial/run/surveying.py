@@ -14,7 +14,7 @@ from connectrial.data import Atlas, FloatArray, Scan
 from connectrial.errors import ConnectrialError, InputError, StudyFileError
 from connectrial.io.atlas import atlas_from_names, read_atlas
 from connectrial.io.bids import index_scans, read_dataset_description, read_motion, survey_series
-from connectrial.io.clinical import TableMap, read_participants, read_scores
+from connectrial.io.clinical import TableMap, check_dates, read_participants, read_scores
 from connectrial.io.nifti import read_header
 from connectrial.io.series import read_matrix
 from connectrial.plan import Plan, Survey, make_plan
@@ -307,6 +307,13 @@ def _scores(
         return empty, ()
     problems += table.problems
     notes += table.notes
+    # The order of visits is the protocol's; dates that run against it are most often mistyped.
+    in_order = [
+        session
+        for visit in study.visit
+        for session in dict.fromkeys((*visit.phenotype_sessions, *visit.sessions))
+    ]
+    notes += check_dates(table.frame, in_order)
     return table.frame, table.layouts
 
 

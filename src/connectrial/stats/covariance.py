@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from connectrial.stats.cholesky import CholeskyMap
 from connectrial.stats.likelihood import Covariance
-from connectrial.stats.random_effects import CholeskyMap
 
 Array = NDArray[np.float64]
 

@@ -11,10 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from connectrial.errors import ModelError
-from connectrial.stats.design import Coding, Design, build_design, find_dependent_columns
+from connectrial.stats.design import Design, build_design, find_dependent_columns
 from connectrial.stats.grammar import ParsedFormula, parse_formula
 from connectrial.stats.inference import interval, t_p_value
 from connectrial.stats.intercept_edges import EdgeBlock, fit_intercept_edges
+from connectrial.stats.mixed import missing_flags, single_subject_flags
+from connectrial.stats.model_frame import Coding
 from connectrial.stats.patterns import RandomBlock
 from connectrial.stats.random_effects import component_names, random_blocks, restrict_blocks
 from connectrial.stats.solution import check_df_method
@@ -54,6 +56,9 @@ class EdgeFits:
         Rows and people used.
     flags : (n_edges,) object array
         What a reader must know of an edge, empty where there is nothing.
+    column_flags : dict
+        What a reader must know of a column of the design at every edge: that it cannot be
+        estimated, is confounded, or hangs on a single person; under an empty name, of all.
     design : Design
         On all complete rows; edges with missing values use fewer.
     """
@@ -72,7 +77,12 @@ class EdgeFits:
     n_observations: NDArray[np.intp]
     n_subjects: NDArray[np.intp]
     flags: NDArray[np.object_]
+    column_flags: dict[str, str]
     design: Design
+
+    def __repr__(self) -> str:
+        terms, edges = self.estimate.shape
+        return f"EdgeFits({self.formula!r}, {edges} edges, {terms} terms, df {self.df_method!r})"
 
     @cached_property
     def p(self) -> Array:
@@ -162,8 +172,24 @@ def fit_edges(
         n_observations=out.n_observations,
         n_subjects=out.n_subjects,
         flags=out.flags,
+        column_flags=_column_flags(design, model),
         design=design,
     )
+
+
+def _column_flags(design: Design, model: _Model) -> dict[str, str]:
+    flags = dict(design.notes)
+    if model.table is not None:
+        single = single_subject_flags(design, model.table.subject, "subject")
+    elif model.blocks:
+        coarsest = min(model.blocks, key=lambda block: len(block.group_names))
+        single = single_subject_flags(design, coarsest.codes, coarsest.label)
+    else:
+        single = {}
+    for name, flag in single.items():
+        flags[name] = f"{flags[name]}; {flag}" if name in flags else flag
+    missing = "; ".join(missing_flags(design))
+    return flags | ({"": missing} if missing else {})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -227,7 +253,8 @@ class _Model:
     def block_size(self, n_rows: int, n_columns: int) -> int:
         """Edges that are fitted at once, so that their arrays stay small."""
         if self.is_intercept:
-            return max(256, _BLOCK_NUMBERS // n_rows)
+            # few rows: in the cache; many rows: enough edges to be worth a call
+            return max(_BLOCK_NUMBERS // n_rows, min(1024, 16 * _BLOCK_NUMBERS // n_rows), 1)
         return max(64, 2 * _BLOCK_NUMBERS // (len(self.components) * (n_columns**2 + 30)))
 
 
@@ -306,7 +333,7 @@ def _by_missingness(
         complete = np.isfinite(part).all(axis=0)
         whole[start : start + _SCANNED] = complete
         ragged = np.flatnonzero(~complete)
-        has_infinity = np.isinf(part[:, ragged]).any(axis=0)
+        has_infinity = np.any(np.isinf(part[:, ragged]), axis=0).tolist()
         packed = np.packbits(np.isnan(part[:, ragged]), axis=0).T
         for edge, key, is_infinite in zip(start + ragged, packed, has_infinity, strict=True):
             if is_infinite:

@@ -17,6 +17,7 @@ from connectrial.stats.random_intercept import (
     maximise,
     sum_by_subject,
 )
+from connectrial.stats.small_matrices import invert_stack
 
 Array = NDArray[np.float64]
 
@@ -140,7 +141,7 @@ def _estimate(
     between, within = optimum.between, optimum.within
     weights = 1 / np.vstack([within + frame.sizes[:, None] * between, within[None]])
     flat = frame.products.reshape(len(weights), p * p).T
-    covariance = invert_stack((flat @ weights).reshape(p, p, n_edges))
+    covariance, _ = invert_stack((flat @ weights).reshape(p, p, n_edges))
     touched = [
         frame.subject_x[m].T @ sums[m] / size
         for m, size in zip(frame.members, frame.sizes, strict=True)
@@ -178,21 +179,3 @@ def _satterthwaite(
         spread = 2 * (ss * by_ratio**2 - 2 * ts * by_ratio * by_within + tt * by_within**2)
         found = 2 * variance**2 * (tt * ss - ts**2) / spread
     return np.where(optimum.singular, float(residual_df), found)
-
-
-def invert_stack(matrices: Array) -> Array:
-    """Invert symmetric positive definite matrices (p, p, n), the stack along the last axis.
-
-    Cholesky's factor, its inverse and their product, each operation over the whole stack: for
-    small p several times faster than one LAPACK call per matrix.
-    """
-    p = len(matrices)
-    factor = np.zeros_like(matrices)  # inverse of the lower Cholesky factor
-    lower = np.zeros_like(matrices)
-    for j in range(p):
-        rest = matrices[j:, j] - np.einsum("ike,ke->ie", lower[j:, :j], lower[j, :j])
-        root = np.sqrt(rest[0])
-        lower[j:, j] = rest / root
-        factor[j, j] = 1 / root
-        factor[j, :j] = -np.einsum("ke,kie->ie", lower[j, :j], factor[:j, :j]) / root
-    return np.asarray(np.einsum("kpe,kqe->pqe", factor, factor))

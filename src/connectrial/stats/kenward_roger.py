@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from connectrial.errors import ModelError
 from connectrial.stats.inference import TestResult, t_result
 from connectrial.stats.likelihood import Covariance, Evaluation, expected_hessian
 from connectrial.stats.patterns import Moments
@@ -53,7 +54,14 @@ class KenwardRogerDf:
         # for one row A1 = A2 = A, and the degrees of freedom are 2 / A
         spread = float(share @ self.parameter_covariance @ share)
         df = 2 / spread if spread > 0 else float("inf")
-        return t_result(float(row @ self.beta), float(np.sqrt(turned @ self.adjusted @ turned)), df)
+        variance = float(turned @ self.adjusted @ turned)
+        if not variance > 0:
+            raise ModelError(
+                f"df {self.name!r}: the adjusted variance of a contrast is {variance:.3g}, which "
+                "happens with few people for many (co)variances; choose a simpler covariance, "
+                "'kenward-roger-expected' or 'satterthwaite'"
+            )
+        return t_result(float(row @ self.beta), float(np.sqrt(variance)), df)
 
     def test_rows(self, rows: Array) -> TestResult:
         """Test several contrasts (n_rows, n_columns) at once."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectrial.stats.patterns import Moments, pack, times_seen, unpack
+from connectrial.stats.small_matrices import invert_symmetric
 
 Array = NDArray[np.float64]
 
@@ -103,11 +104,8 @@ def estimate_beta(
         xy += np.matmul(flat[:, None], m.xy)[:, 0]
         yy += np.einsum("ek,ek->e", flat, m.yy)
     precision = unpack(packed, p)
-    covariance = np.linalg.inv(precision)
-    covariance = (covariance + np.swapaxes(covariance, 1, 2)) / 2
+    covariance, log_determinant = invert_symmetric(precision)
     beta = np.einsum("epq,eq->ep", covariance, xy)
-    sign, log_determinant = np.linalg.slogdet(precision)
-    log_determinant = np.where(sign > 0, log_determinant, np.inf)
     return beta, covariance, log_determinant, yy - np.einsum("ep,ep->e", beta, xy)
 
 
@@ -129,7 +127,8 @@ def evaluate(
     -------
     Evaluation
     """
-    inverses = [invert(covariance.value) for covariance in covariances]
+    inverted = [invert_symmetric(covariance.value) for covariance in covariances]
+    inverses = [inverse for inverse, _ in inverted]
     beta, cov, log_determinant, quadratic = estimate_beta(moments, inverses)
     n = sum(float(m.n_blocks.sum()) * m.n_dims for m in moments)
     (e, p), k = beta.shape, covariances[0].first.shape[1]
@@ -138,8 +137,8 @@ def evaluate(
         deviance = deviance + log_determinant
     gradient, hessian = np.zeros((e, k)), np.zeros((e, k, k))
     packed, u = np.zeros((e * k, p * (p + 1) // 2)), np.zeros((e, k, p))
-    for m, c, inverse in zip(moments, covariances, inverses, strict=True):
-        deviance = deviance + np.linalg.slogdet(c.value)[1] @ m.n_blocks
+    for m, c, (inverse, log_value) in zip(moments, covariances, inverted, strict=True):
+        deviance = deviance + log_value @ m.n_blocks
         held = m.n_blocks[:, None, None] * inverse
         leverage = inverse @ _leverage(m, cov) @ inverse
         core = inverse @ residual_moments(m, beta) @ inverse
@@ -192,7 +191,7 @@ def expected_hessian(
     """
     total = _cross(state.covariance, state.slopes)
     for m, c in zip(moments, covariances, strict=True):
-        inverse = invert(c.value)
+        inverse, _ = invert_symmetric(c.value)
         leverage = inverse @ _leverage(m, state.covariance) @ inverse
         weight = m.n_blocks[:, None, None] * inverse - 2 * leverage
         total += _pair(_by_basis(inverse, c.first), _by_basis(weight, c.first))
@@ -229,7 +228,7 @@ def kenward_roger_correction(
     k = parameter_covariance.shape[1]
     total = np.zeros((e, p * (p + 1) // 2))
     for m, c in zip(moments, covariances, strict=True):
-        inverse = invert(c.value)
+        inverse, _ = invert_symmetric(c.value)
         shape = inverse.shape
         weighted = np.matmul(parameter_covariance, c.first.reshape(len(c.first), k, -1))
         behind = np.matmul(inverse[:, None], weighted.reshape(e, k, *shape[1:]))
@@ -248,14 +247,6 @@ def residual_moments(m: Moments, beta: Array) -> Array:
     crossed = np.matmul(m.xy, beta[:, :, None])[..., 0]
     doubled = m.yy - 2 * crossed + _twice(beta[:, :, None] * beta[:, None]) @ m.xx.T
     return _from_pairs(doubled, m)
-
-
-def invert(value: Array) -> Array:
-    """Invert covariances (..., n_dims, n_dims)."""
-    if value.shape[-1] == 1:
-        return 1.0 / value
-    inverse = np.linalg.inv(value)
-    return np.asarray((inverse + np.swapaxes(inverse, -1, -2)) / 2)
 
 
 def _leverage(m: Moments, covariance: Array) -> Array:

@@ -9,10 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from connectrial.errors import ModelError
-from connectrial.stats.design import Coding, Design, build_design, terms_formula
+from connectrial.stats.design import Design, build_design, terms_formula
 from connectrial.stats.grammar import parse_formula
-from connectrial.stats.likelihood import invert
 from connectrial.stats.model_fit import MixedFit, estimate_table
+from connectrial.stats.model_frame import Coding
 from connectrial.stats.patterns import RandomBlock, gather, lay_out
 from connectrial.stats.random_effects import (
     parameter_units,
@@ -21,6 +21,7 @@ from connectrial.stats.random_effects import (
     variance_table,
 )
 from connectrial.stats.random_optimum import find_random_optimum
+from connectrial.stats.small_matrices import invert_symmetric
 from connectrial.stats.solution import Solution, check_df_method
 from connectrial.stats.standardise import standardise
 
@@ -110,7 +111,7 @@ def fit_mixed(
         subject=blocks[0].codes if len({block.label for block in blocks}) == 1 else None,
     )
     residual = y - design.matrix[:, design.estimable] @ solution.beta
-    inverses = [invert(c.value)[0] for c in optimum.covariances]
+    inverses = [invert_symmetric(c.value)[0][0] for c in optimum.covariances]
     effects = predict_effects(blocks, layout, residual, optimum.parameters[0], inverses)
     predicted = sum(
         (

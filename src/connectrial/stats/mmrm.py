@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from connectrial.errors import ModelError
 from connectrial.stats.covariance import GroupedCovariance, VisitCovariance
-from connectrial.stats.design import Coding, build_design
+from connectrial.stats.design import build_design
 from connectrial.stats.grammar import STRUCTURES, parse_formula
 from connectrial.stats.mixed import missing_flags, read_outcome, single_subject_flags
 from connectrial.stats.model_fit import MixedFit, estimate_table
+from connectrial.stats.model_frame import Coding
 from connectrial.stats.patterns import gather
 from connectrial.stats.solution import Solution, check_df_method
 from connectrial.stats.standardise import standardise

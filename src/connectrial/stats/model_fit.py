@@ -87,6 +87,12 @@ class MixedFit:
     def __str__(self) -> str:
         return summarise(self)
 
+    def __repr__(self) -> str:
+        return (
+            f"MixedFit({self.formula!r}, {self.method}, {self.n_observations} observations, "
+            f"{self.n_subjects} subjects, df {self.df_method!r})"
+        )
+
     @property
     def covariance(self) -> pd.DataFrame:
         """Covariance of the fixed effects that can be estimated, as if V were known."""

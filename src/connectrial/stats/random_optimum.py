@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from connectrial.stats.cholesky import CholeskyMap
 from connectrial.stats.likelihood import Covariance, Evaluation, evaluate, linear_covariances
 from connectrial.stats.optimise import minimise
 from connectrial.stats.patterns import Layout, Moments, RandomBlock
-from connectrial.stats.random_effects import CholeskyMap
 from connectrial.stats.random_intercept import find_spectrum, maximise, sum_by_subject
 
 Array = NDArray[np.float64]

@@ -78,8 +78,8 @@ def fit_random_edges(
             block,
             variance=optimum.parameters.T * scale**2 / units,
             singular=optimum.singular,
-            fitted=usable & optimum.converged,
-            reason=_reasons(usable),
+            fitted=block.fitted & usable & optimum.converged,
+            reason=_reasons(usable, optimum.converged),
         )
 
     return fit
@@ -138,15 +138,16 @@ def fit_visit_edges(
         return replace(
             block,
             variance=cells.T * scale**2,
-            fitted=usable & optimum.converged,
-            reason=_reasons(usable),
+            fitted=block.fitted & usable & optimum.converged,
+            reason=_reasons(usable, optimum.converged),
         )
 
     return fit
 
 
-def _reasons(usable: NDArray[np.bool_]) -> NDArray[np.object_]:
-    reason = np.full(len(usable), "not estimable: no optimum was found", dtype=object)
+def _reasons(usable: NDArray[np.bool_], converged: NDArray[np.bool_]) -> NDArray[np.object_]:
+    reason = np.full(len(usable), "not estimable: the adjusted variance is negative", dtype=object)
+    reason[~converged] = "not estimable: no optimum was found"
     reason[~usable] = "not estimable: constant, or fitted exactly"
     return reason
 
@@ -230,16 +231,18 @@ class _Tester:
             slopes = covariance[:, None] @ state.slopes @ covariance[:, None]
             found = satterthwaite_df(covariance, slopes, spread, back).T
         variance = np.einsum("jp,epq,jq->je", back, shown, back, optimize=True)
+        # small samples can make Kenward and Roger's adjusted variance negative
+        proper = (variance > 0).all(axis=0)
         n, p = self.scaling.basis.shape
         return EdgeBlock(
             estimate=back @ (projected + state.beta.T * scale),
-            se=np.sqrt(variance) * scale,
+            se=np.sqrt(np.where(proper, variance, np.nan)) * scale,
             df=found,
             variance=np.zeros((0, len(scale))),
             deviance=state.deviance
             + 2 * (n - p if self.reml else n) * np.log(scale)
             + (self.scaling.log_rows if self.reml else 0.0),
             singular=np.zeros(len(scale), dtype=bool),
-            fitted=np.ones(len(scale), dtype=bool),
+            fitted=proper,
             reason=np.full(len(scale), "", dtype=object),
         )

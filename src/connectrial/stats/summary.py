@@ -88,7 +88,7 @@ def _criteria(fit: MixedFit) -> str:
 
 
 def _variances(fit: MixedFit) -> list[str]:
-    """A table of components; a matrix for each group if the covariance is between visits."""
+    """Print components as a table, covariances between visits as a matrix for each group."""
     table = fit.variance
     if parse_formula(fit.formula).covariance is None:
         return [

@@ -12,12 +12,13 @@ from scipy.optimize import brentq
 from scipy.special import chdtri
 
 from connectrial.errors import ModelError
+from connectrial.stats.cholesky import CholeskyMap
 from connectrial.stats.grammar import parse_formula
 from connectrial.stats.likelihood import evaluate, linear_covariances
 from connectrial.stats.model_fit import MixedFit
 from connectrial.stats.optimise import minimise
 from connectrial.stats.patterns import RandomBlock, gather, lay_out
-from connectrial.stats.random_effects import CholeskyMap, component_names, random_blocks
+from connectrial.stats.random_effects import component_names, random_blocks
 from connectrial.stats.standardise import Standardised, standardise
 from connectrial.stats.structured_edges import fit_random_edges
 

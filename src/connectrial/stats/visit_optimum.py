@@ -15,7 +15,7 @@ from connectrial.stats.patterns import Moments, unpack
 Array = NDArray[np.float64]
 Stacks = list[tuple[NDArray[np.intp], NDArray[np.intp]]]
 
-_SINGULAR = 1e-8  # smallest eigenvalue of a covariance, of the largest: no covariance any more
+_SINGULAR = 1e-8  # smallest pivot of a covariance, of the largest variance: none any more
 _DECREMENT = 1e-9  # of the deviance, before the last step
 _ROUGH = 1e-3  # smallest variance or eigenvalue of a covariance to start from
 _BETTER = 1e-7  # deviance by which another start must win
@@ -81,8 +81,7 @@ def find_visit_optimum(
     def objective(points: Array, problems: NDArray[np.intp]) -> tuple[Array, Array, Array]:
         outside: NDArray[np.bool_] = np.any(np.abs(points) > 50, axis=1)
         natural = structure.natural(np.where(outside[:, None], starts[:1], points))
-        spectra = np.linalg.eigvalsh(structure.matrices(natural))
-        outside = outside | np.any(spectra[..., 0] <= _SINGULAR * spectra[..., -1], axis=1)
+        outside = outside | _is_singular(structure, natural)
         if outside.any():
             points = np.where(outside[:, None], starts[:1], points)
             natural = structure.natural(points)
@@ -125,6 +124,22 @@ def find_visit_optimum(
         state=state,
         converged=converged & flat & curved,
     )
+
+
+def _is_singular(structure: GroupedCovariance, natural: Array) -> NDArray[np.bool_]:
+    """Whether a covariance is not positive definite beyond doubt, by its smallest pivot."""
+    matrices = structure.matrices(natural)
+    t = matrices.shape[-1]
+    rest, lost = matrices, np.zeros(matrices.shape[:2], dtype=bool)
+    largest = np.diagonal(matrices, axis1=2, axis2=3).max(axis=2)
+    for _ in range(t):
+        pivot = rest[..., 0, 0]
+        bad = ~(pivot > _SINGULAR * largest)
+        lost |= bad
+        column = rest[..., 1:, 0]
+        safe = np.where(bad, 1.0, pivot)[..., None, None]
+        rest = rest[..., 1:, 1:] - column[..., :, None] * column[..., None, :] / safe
+    return np.asarray(np.any(lost, axis=1))
 
 
 def _rough_covariances(

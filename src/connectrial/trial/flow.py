@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from connectrial.trial.visits import CONTROLS
+
 
 def flow(
     subjects: pd.DataFrame,
@@ -87,7 +89,8 @@ def flow(
             for reason, count in without["reason"].value_counts(sort=False).items()
         ]
         n_people = int(here["subject"].nunique())
-        rows.append((step, f"Scan at {visit}", n_people, _sessions(here), "\n".join(left)))
+        box = "Scan of controls" if visit == CONTROLS else f"Scan at {visit}"
+        rows.append((step, box, n_people, _sessions(here), "\n".join(left)))
     table = pd.DataFrame(rows, columns=["step", "box", "n_subjects", "n_scans", "left_out"])
     return table.astype({"n_scans": "Int64"})
 

@@ -1,0 +1,148 @@
+"""The same trial in the names and layouts of other tools gives the same answer."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+
+from connectrial import load_study, plan_study, run_plan
+from tiny import PARCELS, series_path
+
+
+def rename_series(study: Path, name, *, header: bool = True) -> None:
+    """Move every series to another tool's name; ``name(subject, session)`` is relative."""
+    data = study.parent / "data"
+    for path in sorted(data.rglob("*_timeseries.tsv")):
+        subject, session = path.parts[-4].removeprefix("sub-"), path.parts[-3].removeprefix("ses-")
+        target = data / name(subject, session)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        text = path.read_text()
+        path.unlink()
+        target.write_text(text if header else text.split("\n", 1)[1])
+
+
+FORMS = {
+    "XCP-D before 26": lambda s, e: (
+        f"sub-{s}/ses-{e}/func/sub-{s}_ses-{e}_task-rest_space-X_atlas-Tiny_timeseries.tsv"
+    ),
+    "giga_connectome": lambda s, e: (
+        f"sub-{s}/ses-{e}/func/sub-{s}_ses-{e}_task-rest_seg-Tiny_desc-denoiseSimple_timeseries.tsv"
+    ),
+    "several runs": lambda s, e: (
+        f"sub-{s}/ses-{e}/func/sub-{s}_ses-{e}_task-rest_run-1_space-X_atlas-Tiny_stat-mean_timeseries.tsv"
+    ),
+}
+
+
+def network_fc(study: Path, out: Path) -> pd.DataFrame:
+    plan = plan_study(load_study(study))
+    assert plan.problems == ()
+    results = run_plan(plan, out)
+    assert results is not None
+    return results.tables["network_fc"].set_index(["subject", "session", "outcome"])["fc_z"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_series_of_other_tools(tiny, tmp_path, form):
+    expected = network_fc(tiny, tmp_path / "plain")
+    rename_series(tiny, FORMS[form])
+    found = network_fc(tiny, tmp_path / "other")
+    pd.testing.assert_series_equal(expected, found, rtol=0, atol=0)
+
+
+def test_halfpipe_series_without_a_header_take_their_names_from_a_table(tiny, tmp_path):
+    expected = network_fc(tiny, tmp_path / "plain")
+    rename_series(
+        tiny,
+        lambda s, e: (
+            f"sub-{s}/ses-{e}/func/task-rest/"
+            f"sub-{s}_ses-{e}_task-rest_feature-corr_atlas-Tiny_timeseries.txt"
+        ),
+        header=False,
+    )
+    plan = plan_study(load_study(tiny))
+    assert any("[atlas] table" in problem for problem in plan.problems)
+    networks = [name.split("_")[1] if "_" in name else "Subcortex" for name in PARCELS]
+    table = tiny.parent / "data" / "tiny.tsv"
+    pd.DataFrame({"index": range(1, 13), "name": PARCELS, "network": networks}).to_csv(
+        table, sep="\t", index=False
+    )
+    named = tiny.parent / "named.toml"
+    named.write_text('extends = "study.toml"\n[atlas]\ntable = "tiny.tsv"\n')
+    found = network_fc(named, tmp_path / "other")
+    pd.testing.assert_series_equal(expected, found, rtol=0, atol=0)
+
+
+def test_two_runs_are_joined_after_standardising(tiny, tmp_path):
+    """Two halves of one series with another scale and offset: r of the z-scored halves, joined."""
+    path = series_path(tiny.parent / "data", "01", "a")
+    whole = np.loadtxt(path, skiprows=1)
+    halves = [whole[:20], 3.0 * whole[20:] + 100.0]
+    for number, half in enumerate(halves, start=1):
+        target = path.with_name(path.name.replace("task-rest_", f"task-rest_run-{number}_"))
+        rows = ["\t".join(PARCELS), *("\t".join(f"{x:.10g}" for x in row) for row in half)]
+        target.write_text("\n".join(rows) + "\n")
+    path.unlink()
+    network_fc(tiny, tmp_path / "out")
+    joined = np.vstack([(half - half.mean(0)) / half.std(0) for half in halves])
+    file = next((tmp_path / "out/sub-01/ses-a").rglob("*relmat.tsv"))
+    assert "run-" not in file.name
+    matrix = pd.read_csv(file, sep="\t", index_col=0).to_numpy()
+    assert matrix == pytest.approx(np.corrcoef(joined.T), abs=1e-8)
+
+
+def test_an_excel_sheet_with_dates_through_a_column_map(tiny, tmp_path):
+    plain = plan_study(load_study(tiny))
+    data = tiny.parent / "data"
+    scores = pd.read_csv(data / "phenotype" / "madrs.tsv", sep="\t")
+    shutil.rmtree(data / "phenotype")
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.append(["Patient", "Visit", "Date", "MADRS total"])
+    for row in scores.itertuples():
+        day = 1 if row.session_id == "ses-a" else 30
+        if row.participant_id == "sub-04":
+            day = 31 - day  # this person's dates run backwards
+        number = int(row.participant_id.removeprefix("sub-"))  # 1 for sub-01
+        visit = {"ses-a": "A", "ses-b": "B"}[row.session_id]
+        sheet.append([number, visit, datetime.date(2026, 3, day), row.MADRS])
+    book.save(data / "clinic.xlsx")
+    study = tiny.parent / "clinic.toml"
+    study.write_text(
+        'extends = "study.toml"\n[[data.table]]\npath = "clinic.xlsx"\nsubject = "Patient"\n'
+        'session = "Visit"\ndate = "Date"\nscores = { MADRS = "MADRS total" }\n'
+    )
+    plan = plan_study(load_study(study))
+    assert plan.problems == ()
+    keys = ["subject", "visit", "scale"]
+    pd.testing.assert_frame_equal(
+        plan.people.scores.sort_values(keys)[[*keys, "score"]].reset_index(drop=True),
+        plain.people.scores.sort_values(keys)[[*keys, "score"]].reset_index(drop=True),
+    )
+    about = [warning for warning in plan.warnings if "against the order of the visits" in warning]
+    assert len(about) == 1
+    assert "04" in about[0]
+    assert "2026-03-01" in about[0]
+
+
+def test_old_matrices_of_xcp_d(tiny, tmp_path):
+    expected = network_fc(tiny, tmp_path / "plain")
+    data = tmp_path / "old" / "data"
+    for path in (tmp_path / "plain").rglob("*relmat.tsv"):
+        subject, session = path.parts[-4], path.parts[-3]
+        name = f"{subject}_{session}_task-rest_space-X_atlas-Tiny_measure-pearsoncorrelation_conmat.tsv"
+        target = data / subject / session / "func" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    shutil.copy(tiny.parent / "data/participants.tsv", data)
+    shutil.copytree(tiny.parent / "data/phenotype", data / "phenotype")
+    study = tmp_path / "old" / "study.toml"
+    study.write_text(tiny.read_text().replace('kind = "time series"', 'kind = "auto"'))
+    found = network_fc(study, tmp_path / "again")
+    pd.testing.assert_series_equal(expected, found, rtol=0, atol=1e-12)

@@ -1,0 +1,42 @@
+"""What is saved beside the page: figures and the text for a paper."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from connectrial import load_study, plan_study, run_plan
+from connectrial.report.saving import citation_bibtex, save_report
+
+
+@pytest.fixture
+def saved(tiny, tmp_path):
+    results = run_plan(plan_study(load_study(tiny)), tmp_path / "out")
+    assert results is not None
+    save_report(results, tmp_path / "out")
+    return results, tmp_path / "out"
+
+
+def test_figures_and_citations_are_there_and_the_same_again(saved):
+    results, out = saved
+    figures = {p.name: p.read_bytes() for p in (out / "group" / "figures").iterdir()}
+    assert {name.rsplit(".")[-1] for name in figures} == {"svg", "pdf"}
+    assert len(figures) >= 10
+    text = (out / "logs" / "CITATION.md").read_text()
+    assert "Satterthwaite's degrees of freedom" in text
+    assert "21 observations of 11 people" in text
+    keys = set(re.findall(r"\[@(\w+)\]", text))
+    assert {"laird1982", "holm1979"} <= keys
+    entries = set(re.findall(r"^@\w+\{(\w+),", (out / "logs" / "CITATION.bib").read_text(), re.M))
+    assert entries == keys
+    save_report(results, out)
+    assert figures == {p.name: p.read_bytes() for p in (out / "group" / "figures").iterdir()}
+
+
+def test_bibtex_of_an_article():
+    entry = citation_bibtex(["laird1982"])
+    assert "author = {Laird, N. M. and Ware, J. H.}" in entry
+    assert "journal = {Biometrics}" in entry
+    assert "pages = {963--974}" in entry
+    assert "doi = {10.2307/2529876}" in entry
