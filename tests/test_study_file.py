@@ -19,7 +19,7 @@ from connectrial.fc.connectivity import correlate_parcels
 from connectrial.fc.coverage import find_weak_parcels
 from connectrial.fc.denoising import denoise
 from connectrial.plan.making import plan_hash
-from connectrial.stats.mixed import fit_terms
+from connectrial.stats.terms import fit_terms
 from connectrial.study import Study, json_schema
 from connectrial.study_checks import expanded_terms
 from connectrial.study_file import load_study, parse_study
@@ -126,6 +126,29 @@ WRONG = {
     "two analyses of one name": (
         ('name = "Visual"', 'name = "Default"'),
         ["the analysis 'Default' is declared twice"],
+    ),
+    "a covariance that is none": (
+        ('random = ["1 | subject"]', 'covariance = "uns(visit | subject)"'),
+        [
+            "[model.change] covariance: 'uns(visit | subject)' is not understood; write us(visit | subject)"
+        ],
+    ),
+    "random terms and a covariance": (
+        (
+            'random = ["1 | subject"]',
+            'random = ["1 | subject"]\ncovariance = "us(visit | subject)"',
+        ),
+        ["[model.change]: random and covariance both say"],
+    ),
+    "a slope of nothing": (
+        ('random = ["1 | subject"]', 'random = ["dose | subject"]'),
+        [
+            "[model.change] random: 'dose | subject' uses 'dose', which no part of the study declares"
+        ],
+    ),
+    "a threshold where none belongs": (
+        ('test = "visit:arm"', 'test = "visit:arm"\nthreshold = 3.0'),
+        ["[[exploration]] 'Every edge': threshold belongs to nbs-extent and nbs-intensity"],
     ),
     "an endpoint with two rules": (
         ("min_percent_decrease = 50", "min_percent_decrease = 50\nbelow = 10"),

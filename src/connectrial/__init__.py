@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from connectrial.simulate import simulate_trial
     from connectrial.stats.edgewise import fit_edges
     from connectrial.stats.mixed import fit_mixed
+    from connectrial.stats.mmrm import fit_mmrm
     from connectrial.stats.multiplicity import adjust
+    from connectrial.stats.permutation import permute_edges
     from connectrial.stats.reliability import icc
     from connectrial.study_file import load_study
 
@@ -31,6 +33,8 @@ _PUBLIC = {
     "load_results": "run",
     "render_report": "report",
     "fit_mixed": "stats.mixed",
+    "fit_mmrm": "stats.mmrm",
+    "permute_edges": "stats.permutation",
     "fit_edges": "stats.edgewise",
     "adjust": "stats.multiplicity",
     "icc": "stats.reliability",
@@ -55,11 +59,13 @@ __all__ = [
     "extract_time_series",
     "fit_edges",
     "fit_mixed",
+    "fit_mmrm",
     "framewise_displacement",
     "icc",
     "load_results",
     "load_study",
     "network_fc",
+    "permute_edges",
     "plan_study",
     "render_report",
     "run_plan",

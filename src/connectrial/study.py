@@ -14,8 +14,27 @@ from connectrial.errors import StudyFileError
 Label = Annotated[str, Field(min_length=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 RoleName = Literal["primary", "secondary", "negative control", "exploratory", "sensitivity"]
-DfMethod = Literal["satterthwaite", "residual", "none"]
+DfMethod = Literal[
+    "satterthwaite",
+    "kenward-roger",
+    "kenward-roger-linear",
+    "kenward-roger-expected",
+    "between-within",
+    "residual",
+    "none",
+]
 AdjustMethod = Literal["bonferroni", "holm", "hochberg", "fdr_bh", "fdr_by"]
+EdgeMethod = Literal[
+    "bonferroni",
+    "holm",
+    "hochberg",
+    "fdr_bh",
+    "fdr_by",
+    "max",
+    "tfnbs",
+    "nbs-extent",
+    "nbs-intensity",
+]
 WhoName = Literal["patients", "controls", "everyone"]
 
 
@@ -353,8 +372,28 @@ class ExplorationSection(Section):
     networks: tuple[str, ...] = Field(
         (), description="Only edges inside and between these; default: all"
     )
-    method: AdjustMethod = Field("fdr_bh", description="Adjustment over all edges")
+    method: EdgeMethod = Field(
+        "fdr_bh",
+        description="Adjustment over all edges; max (largest statistic), tfnbs and nbs-* are by "
+        "permutation",
+    )
+    n_permutations: int = Field(
+        5000, ge=1, description="Permutations, for the methods that permute"
+    )
+    threshold: float | None = Field(
+        None,
+        gt=0,
+        description="Threshold on |t| that makes components, for nbs-extent and nbs-intensity",
+    )
     who: WhoName | None = Field(None, description="Who enters; default: patients, or everyone")
+
+    @model_validator(mode="after")
+    def _threshold(self) -> ExplorationSection:
+        if self.method.startswith("nbs") != (self.threshold is not None):
+            raise ValueError(
+                f"threshold belongs to nbs-extent and nbs-intensity; method is {self.method!r}"
+            )
+        return self
 
 
 class ModelSection(Section):
@@ -363,13 +402,32 @@ class ModelSection(Section):
     fixed: tuple[Label, ...] = Field(
         min_length=1, description="Fixed terms, such as visit, visit:arm"
     )
-    random: tuple[Label, ...] = Field(("1 | subject",), description="Random terms")
+    random: tuple[Label, ...] = Field(
+        ("1 | subject",), description="Random terms, such as 1 | subject or day | subject"
+    )
+    covariance: str | None = Field(
+        None,
+        description="Covariance between visits in place of random terms, such as us(visit | subject)",
+    )
     coding: dict[str, dict[str, float]] = Field(
         default_factory=dict,
         description="Variable -> level -> number; default: treatment contrasts",
     )
     df: DfMethod = Field("satterthwaite", description="Declared degrees of freedom")
     reml: bool = Field(default=True, description="Restricted maximum likelihood")
+
+    @model_validator(mode="after")
+    def _one_dependence(self) -> ModelSection:
+        if self.covariance is not None and "random" in self.model_fields_set and self.random:
+            raise ValueError(
+                "random and covariance both say how visits of a person hang together; keep one"
+            )
+        return self
+
+    @property
+    def random_terms(self) -> tuple[str, ...]:
+        """Return the random terms; none where a covariance between visits takes their place."""
+        return () if self.covariance is not None else self.random
 
 
 class FamilySection(Section):

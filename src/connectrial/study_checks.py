@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
 from connectrial.errors import did_you_mean
-from connectrial.study import ClinicalSection, EndpointSection, HypothesisSection, Study
+from connectrial.study import (
+    ClinicalSection,
+    EndpointSection,
+    HypothesisSection,
+    ModelSection,
+    Study,
+)
 
 #: Variables that every model may use, besides arms, groups, endpoints and [variables.*].
 BUILT_IN_VARIABLES = ("visit", "time", "day", "baseline")
@@ -157,6 +164,44 @@ def _levels_of(study: Study, variable: str) -> tuple[str, ...]:
     return declared.levels if declared is not None else ()
 
 
+_COVARIANCE = re.compile(
+    r"(us|cs|csh|ar1|ar1h|toep|toeph|ad|adh)\s*\(\s*(\w+)\s*\|\s*(?:(\w+)\s*/\s*)?(\w+)\s*\)"
+)
+
+
+def _grouping_problems(model: ModelSection, known: Iterable[str]) -> list[str]:
+    """Find what is wrong with random terms, or with a covariance between visits."""
+    names = list(known)
+    problems = []
+    for term in model.random_terms:
+        left, bar, grouping = term.strip("() ").partition("|")
+        if not bar or "subject" not in grouping:
+            problems.append(
+                f"random: {term!r} is not understood; write '1 | subject' or, for a slope, "
+                "'VARIABLE | subject'"
+            )
+            continue
+        problems += [
+            f"random: {term!r} uses {one!r}, which no part of the study declares{did_you_mean(one, names)}"
+            for one in (*term_variables(left), *term_variables(grouping))
+            if one not in names and one != "subject"
+        ]
+    if model.covariance is None:
+        return problems
+    found = _COVARIANCE.fullmatch(model.covariance.strip())
+    if found is None or found[4] != "subject":
+        return [
+            f"covariance: {model.covariance!r} is not understood; write us(visit | subject), or for one per "
+            "arm us(visit | arm / subject); structures: us, cs, csh, ar1, ar1h, toep, toeph, ad, adh"
+        ]
+    return [
+        f"covariance: {model.covariance!r} uses {one!r}, which no part of the study declares"
+        f"{did_you_mean(one, names)}"
+        for one in (found[2], found[3])
+        if one is not None and one not in names
+    ]
+
+
 def _model_variables(study: Study) -> list[str]:
     problems = []
     known = model_variables(study)
@@ -169,13 +214,7 @@ def _model_variables(study: Study) -> list[str]:
                         f"{place} fixed: {term!r} uses {variable!r}, which no part of the study "
                         f"declares{did_you_mean(variable, known)}"
                     )
-        for term in model.random:
-            grouping = term.split("|")[-1].strip() if "|" in term else ""
-            if grouping != "subject":
-                problems.append(
-                    f"{place} random: {term!r} is not understood; write '1 | subject' or, for a slope, "
-                    "'VARIABLE | subject'"
-                )
+        problems += [f"{place} {text}" for text in _grouping_problems(model, known)]
         for variable, coding in model.coding.items():
             if variable not in known:
                 problems.append(
@@ -208,6 +247,14 @@ def _tests_of(study: Study, place: str, model_name: str, tests: tuple[str, ...])
         for test in tests
         if frozenset(term_variables(test)) not in terms or "*" in test
     ]
+
+
+def grouping_variables(model: ModelSection) -> tuple[str, ...]:
+    """Return the variables of a model's random terms and covariance, the person left out."""
+    texts = (*model.random_terms, model.covariance or "")
+    words = (word for text in texts for word in re.findall(r"[A-Za-z_]\w*", text))
+    structures = {"us", "cs", "csh", "ar1", "ar1h", "toep", "toeph", "ad", "adh", "subject"}
+    return tuple(dict.fromkeys(word for word in words if word not in structures))
 
 
 def expanded_terms(fixed: Iterable[str]) -> tuple[str, ...]:

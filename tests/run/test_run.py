@@ -88,7 +88,7 @@ def test_rows_follow_the_schema_and_the_family_adds_up(tiny, tmp_path):
         np.maximum.accumulate(np.minimum(p * [2, 1], 1))  # Holm, by hand
     )
     tests = estimates.query("analysis == 'Default' and term == 'visit[after]:arm[drug]'")
-    assert set(tests["df_method"]) == {"satterthwaite", "residual"}
+    assert set(tests["df_method"]) == {"satterthwaite", "kenward-roger", "residual"}
     assert tests["declared"].sum() == 1
     assert (tests.set_index("df_method").loc["residual", "df"]) == 21 - 4
     assert (
@@ -359,3 +359,59 @@ def test_ready_made_matrices_give_the_same_answer_as_their_series(tiny, tmp_path
     pd.testing.assert_frame_equal(
         results.tables["network_fc"], again.tables["network_fc"], rtol=0, atol=1e-12
     )
+
+
+def test_a_covariance_between_visits_is_an_mmrm(tiny, tmp_path):
+    """The run's row is fit_mmrm's on the same values; Kenward-Roger and residual df stand beside it."""
+    from connectrial.stats.mmrm import fit_mmrm
+
+    study = tiny.parent / "mmrm.toml"
+    study.write_text('extends = "study.toml"\n[model.change]\ncovariance = "us(visit | subject)"\n')
+    text = tiny.read_text().replace('random = ["1 | subject"]\n', "")
+    tiny.write_text(text)
+    results = run(study, tmp_path / "out")
+    values = results.tables["visit_fc"].query("outcome == 'Default'").copy()
+    values = values[values["arm"].notna()]
+    values["arm"] = pd.Categorical(values["arm"], ["placebo", "drug"])
+    values["visit"] = pd.Categorical(values["visit"].astype(str), ["before", "after"], ordered=True)
+    fit = fit_mmrm("fc_z ~ visit * arm + us(visit | subject)", values)
+    rows = results.estimates.query("analysis == 'Default' and term == 'visit[after]:arm[drug]'")
+    assert set(rows["df_method"]) == {"satterthwaite", "kenward-roger", "residual"}
+    for row in rows.to_dict("records"):
+        expected = fit.with_df(row["df_method"]).estimates.loc["visit[after]:arm[drug]"]
+        for column in ("estimate", "se", "df", "p"):
+            assert row[column] == pytest.approx(expected[column], rel=1e-6)
+    assert "unstructured covariance between visits" in results["Default"].methods
+    variances = results.estimates.query("analysis == 'Default' and kind == 'variance'")
+    assert len(variances) == 3  # two variances and a covariance
+
+
+@pytest.mark.parametrize("method", ["max", "tfnbs", "nbs-extent"])
+def test_edges_by_permutation(tiny, tmp_path, method):
+    study = tiny.parent / "permuted.toml"
+    threshold = "threshold = 1.5\n" if method.startswith("nbs") else ""
+    study.write_text(
+        'extends = "study.toml"\n[[exploration]]\nname = "Edges"\nmodel = "change"\ntest = "visit:arm"\n'
+        f'method = "{method}"\nn_permutations = 99\n{threshold}'
+    )
+    results = run(study, tmp_path / "out")
+    edges = results.edges["Edges"]
+    assert len(edges) == 66
+    assert (edges["p_adjusted"] >= 1 / 100).all()
+    assert (edges["p_adjusted"] <= 1).all()
+    if method == "max":
+        # The largest statistic has the smallest adjusted p, and no adjusted p lies below its own.
+        assert edges["p_adjusted"].idxmin() in edges["statistic"].abs().nlargest(3).index
+        assert (edges["p_adjusted"] >= edges["p"] - 0.05).all()
+    row = results.estimates.query("analysis == 'Edges' and adjustment != ''").iloc[0]
+    assert "99 permutations, seed 1" in row["adjustment"]
+    again = run(study, tmp_path / "again")
+    pd.testing.assert_frame_equal(edges, again.edges["Edges"])
+
+
+def test_few_degrees_of_freedom_are_said(tmp_path):
+    study = write_tiny(tmp_path / "few", n_subjects=7)
+    estimates = run(study, tmp_path / "out").estimates
+    few = estimates[(estimates["df"] < 10) & (estimates["df_method"] != "")]
+    assert len(few)
+    assert few["flags"].str.contains("fewer than 10 degrees of freedom").all()

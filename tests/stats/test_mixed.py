@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectrial.errors import ModelError
-from connectrial.stats.mixed import fit_mixed, fit_terms
+from connectrial.stats.mixed import fit_mixed
+from connectrial.stats.terms import fit_terms
 
 FORMULAS = {
     "interior": ("trial", "y ~ visit * group + age + (1 | subject)", True),

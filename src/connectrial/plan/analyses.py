@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,15 @@ from connectrial.errors import ModelError
 from connectrial.fc.networks import NetworkDefinition
 from connectrial.plan.people import People
 from connectrial.stats.design import Design, build_design
-from connectrial.study import HypothesisSection, ModelSection, RestOf, Study
-from connectrial.study_checks import expanded_terms, term_variables
+from connectrial.study import (
+    AdjustMethod,
+    ExplorationSection,
+    HypothesisSection,
+    ModelSection,
+    RestOf,
+    Study,
+)
+from connectrial.study_checks import expanded_terms, grouping_variables, term_variables
 from connectrial.trial.endpoints import change_from_baseline
 from connectrial.trial.visits import CONTROLS
 
@@ -83,7 +91,10 @@ class PlannedAnalysis:
         """Return the model as a formula; empty without one."""
         if self.model is None:
             return ""
-        random = " + ".join(f"({term.strip('()')})" for term in self.model.random)
+        random = " + ".join(
+            [f"({term.strip('()')})" for term in self.model.random_terms]
+            + ([self.model.covariance] if self.model.covariance else [])
+        )
         outcome = {"network FC": "fc_z", "edges": "fc_z", "score": "score"}[self.what]
         return f"{outcome} ~ {' + '.join(self.terms)} + {random}"
 
@@ -131,13 +142,19 @@ def plan_analyses(
                     model=model,
                     terms=expanded_terms(model.fixed),
                     tests=(exploration.test,),
-                    notes=(f"{exploration.method} over all edges",),
+                    notes=(_over_edges(exploration),),
                 ),
                 _model_rows(study, rows, model),
                 one_column=True,
             )
         )
     return planned
+
+
+def _over_edges(exploration: ExplorationSection) -> str:
+    if exploration.method not in get_args(AdjustMethod):
+        return f"{exploration.method} over all edges by {exploration.n_permutations} permutations"
+    return f"{exploration.method} over all edges"
 
 
 def scan_rows(people: People) -> pd.DataFrame:
@@ -234,6 +251,7 @@ def _model_rows(study: Study, rows: pd.DataFrame, model: ModelSection) -> pd.Dat
             present = [level for level in levels if (ready[name] == level).any()]
             ready[name] = pd.Categorical(ready[name], categories=present, ordered=True)
     used = {variable for term in model.fixed for variable in term_variables(term)}
+    used |= set(grouping_variables(model))
     return ready[["subject", "visit", *sorted(used - {"visit"} - (used - set(ready.columns)))]]
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from connectrial.data import FloatArray
 from connectrial.errors import ConnectrialError
 from connectrial.plan import Plan, PlannedAnalysis
 from connectrial.results import COLUMNS, Result, tidy
@@ -22,11 +21,9 @@ from connectrial.run.model_rows import (
     sensitivity_rows,
 )
 from connectrial.stats.compare import compare_groups
-from connectrial.stats.edgewise import fit_edges
 from connectrial.stats.multiplicity import adjust
 from connectrial.stats.proportions import proportion, risk_difference
 from connectrial.stats.reliability import icc, repeatability
-from connectrial.study import AdjustMethod
 from connectrial.trial.visits import CONTROLS
 
 FC_UNIT = "Fisher z"
@@ -42,7 +39,7 @@ _RESULT_FIELDS = (
     "design",
     "notes",
 )
-_MIXED = ("laird1982", "satterthwaite1946")
+MIXED = ("laird1982", "satterthwaite1946")
 
 
 def failed(plan: PlannedAnalysis, problems: Sequence[str]) -> Result:
@@ -127,10 +124,15 @@ def _mixed(
         estimates=tidy(rows),
         means=model_means(fit),
         methods=methods_sentence(plan, fit, what=what),
-        citations=_MIXED if fit.df_method == "satterthwaite" else _MIXED[:1],
+        citations=_citations(fit.df_method),
         design=describe_design(plan, fit),
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _citations(df_method: str) -> tuple[str, ...]:
+    more = {"satterthwaite": ("satterthwaite1946",), "residual": ()}
+    return (MIXED[0], *more.get(df_method, ("kenward1997",) if "kenward" in df_method else ()))
 
 
 def analyse_groups(
@@ -309,103 +311,6 @@ def analyse_response(plan: PlannedAnalysis, by: pd.Series | None, levels: Sequen
         citations=("wilson1927", "newcombe1998"),
         notes=tuple(notes),
     )
-
-
-def analyse_edges(
-    plan: PlannedAnalysis,
-    values: FloatArray,
-    edges: pd.DataFrame,
-    *,
-    method: AdjustMethod,
-) -> tuple[Result, pd.DataFrame]:
-    """Fit one model to every edge and adjust over all of them.
-
-    Parameters
-    ----------
-    plan : PlannedAnalysis
-        The exploration; its rows are those of `values`.
-    values : array, shape (n_observations, n_edges)
-        Fisher z; NaN for edges without data.
-    edges : DataFrame
-        ``parcel_a``, ``parcel_b``, ``network_a``, ``network_b``, one row per edge.
-    method : str
-        Adjustment.
-
-    Returns
-    -------
-    Result, DataFrame
-        A summary, and the edge table.
-    """
-    assert plan.model is not None  # noqa: S101 - explorations have models
-    coding = {name: dict(one) for name, one in plan.model.coding.items() if name in plan.rows}
-    try:
-        fits = fit_edges(values, plan.formula, plan.rows, coding=coding, df=plan.model.df)
-    except ConnectrialError as error:
-        return failed(plan, error.problems), edges.iloc[:0]
-    column = fits.design.columns_of(plan.tests[0])[0]
-    at = list(fits.terms).index(column)
-    p = np.asarray(fits.p[at])
-    adjusted = adjust(p, method)
-    table = edges.assign(
-        estimate=fits.estimate[at],
-        se=fits.se[at],
-        df=fits.df[at],
-        statistic=fits.statistic[at],
-        p=p,
-        p_adjusted=adjusted,
-        n_subjects=fits.n_subjects,
-        flags=fits.flags,
-    )
-    known = int(np.isfinite(p).sum())
-    below = int((p < 0.05).sum())
-    kept = int((adjusted < 0.05).sum())
-    base = {
-        "analysis": plan.name,
-        "role": plan.role,
-        "analysis_set": plan.analysis_set,
-        "outcome": plan.outcome,
-        "unit": "edges",
-        "kind": "count",
-        "declared": True,
-        "n_subjects": int(np.max(fits.n_subjects)),
-        "n_observations": int(np.max(fits.n_observations)),
-    }
-    singular = int(np.asarray(fits.singular).sum())
-    rows = [
-        base | {"term": f"{column}: edges tested", "estimate": known},
-        base | {"term": f"{column}: p < .05, not adjusted", "estimate": below},
-        base
-        | {
-            "term": f"{column}: adjusted p < .05",
-            "estimate": kept,
-            "adjustment": f"{method} over {known} edges",
-        },
-        base | {"term": "fits on the boundary (no variance between people)", "estimate": singular},
-    ]
-    notes = [*plan.notes]
-    if known < len(table):
-        notes.append(f"{len(table) - known} edges have no estimate; the table says why")
-    result = Result(
-        name=plan.name,
-        title=f"{plan.title} ({column})",
-        role=plan.role,
-        what=plan.what,
-        outcome=plan.outcome,
-        estimates=tidy(rows),
-        methods=(
-            f"The same mixed model was fitted to each of {known} edges; p values of {column} were adjusted "
-            f"over all edges ({method}). This analysis is exploratory."
-        ),
-        citations=(*_MIXED, "benjamini1995") if method == "fdr_bh" else _MIXED,
-        design={
-            "formula": plan.formula,
-            "columns": list(fits.design.columns),
-            "reference_levels": fits.design.reference_levels,
-            "rank": fits.design.rank,
-        },
-        notes=tuple(notes),
-    )
-    return result, table
 
 
 def adjust_families(plan: Plan, results: Sequence[Result]) -> list[Result]:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from connectrial.plan import Plan, PlannedAnalysis
 from connectrial.results import Results
+from connectrial.run.model_rows import DF_METHODS
 from connectrial.trial.visits import CONTROLS
 
 _MARKS = {"complete": "●", "partial": "◐", "excluded": "✕", "missing": "·"}
@@ -136,7 +137,7 @@ def _print_analysis(plan: Plan, one: PlannedAnalysis, console: Console) -> None:
     if one.model is not None:
         lines |= {
             "model": one.formula,
-            "df": one.model.df + (", residual beside it" if one.model.df != "residual" else ""),
+            "df": _df_words(one.model.df),
             "columns": ", ".join(one.columns),
             "reference": _pairs(one.reference_levels),
             "coding": "; ".join(
@@ -156,6 +157,11 @@ def _print_analysis(plan: Plan, one: PlannedAnalysis, console: Console) -> None:
     for problem in one.problems:
         console.print(Text(f"  WRONG     {problem}", style="bold red"))
     console.print()
+
+
+def _df_words(declared: str) -> str:
+    beside = [name for name in DF_METHODS if name != declared]
+    return f"{declared} declared; beside it where the model has them: {', '.join(beside)}"
 
 
 def _pairs(levels: Mapping[str, object]) -> str:

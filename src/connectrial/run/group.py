@@ -18,7 +18,6 @@ from connectrial.plan import Plan, PlannedAnalysis
 from connectrial.results import Result, Results
 from connectrial.run.analysing import (
     adjust_families,
-    analyse_edges,
     analyse_groups,
     analyse_network,
     analyse_reliability,
@@ -27,6 +26,7 @@ from connectrial.run.analysing import (
     failed,
     mark_simulated,
 )
+from connectrial.run.exploring import analyse_edges
 from connectrial.run.participant import Progress, SessionJob, SessionOutcome
 from connectrial.trial.endpoints import change_from_baseline
 from connectrial.trial.summaries import observed_means
@@ -218,7 +218,8 @@ def _analyse(
             exploration.networks
         )
         table, values = table.loc[chosen].reset_index(drop=True), values[:, chosen.to_numpy()]
-    return analyse_edges(one, values, table, method=exploration.method)
+    seed = plan.study.study.seed
+    return analyse_edges(one, values, table, section=exploration, seed=seed)
 
 
 def _edge_table(plan: Plan) -> pd.DataFrame:
@@ -229,6 +230,8 @@ def _edge_table(plan: Plan) -> pd.DataFrame:
     networks = atlas.parcels["network"].astype("object").fillna("").to_numpy()
     return pd.DataFrame(
         {
+            "index_a": first,
+            "index_b": second,
             "parcel_a": names[first],
             "parcel_b": names[second],
             "network_a": networks[first],

@@ -11,12 +11,14 @@ import pandas as pd
 from connectrial.errors import ConnectrialError
 from connectrial.plan import PlannedAnalysis
 from connectrial.stats.margins import mean_rows
-from connectrial.stats.mixed import fit_terms
 from connectrial.stats.model_fit import MixedFit
+from connectrial.stats.terms import fit_terms
 from connectrial.study_checks import term_variables
 
 #: Degrees of freedom that stand beside the declared ones.
-DF_METHODS = ("satterthwaite", "residual")
+DF_METHODS = ("satterthwaite", "kenward-roger", "residual")
+#: Below this many degrees of freedom a row says so.
+FEW_DF = 10
 _TIME = ("visit", "time")
 
 
@@ -30,7 +32,8 @@ def fit_planned(
         data,
         outcome,
         fixed=[*plan.terms, *extra],
-        random=list(plan.model.random),
+        random=list(plan.model.random_terms),
+        covariance=plan.model.covariance,
         coding=coding,
         df=plan.model.df,
         reml=plan.model.reml,
@@ -62,7 +65,12 @@ def estimate_rows(plan: PlannedAnalysis, fit: MixedFit, *, unit: str) -> list[di
         columns = fit.design.columns_of(test)
         tested |= set(columns) if len(columns) == 1 else set()
         for method in methods:
-            table = fit.with_df(method).test(test)
+            try:
+                table = fit.with_df(method).test(test)
+            except ConnectrialError:
+                if method == fit.df_method:
+                    raise
+                continue  # a method beside the declared one that this model does not have
             kind = "coefficient" if len(columns) == 1 else "F test"
             name = columns[0] if len(columns) == 1 else fit.design.term_name(test)
             rows.append(
@@ -126,8 +134,9 @@ def _cells(row: pd.Series) -> dict[str, Any]:
         "flags",
     ]
     cells = {name: row[name] for name in names if name in row and not _is_missing(row[name])}
-    if not np.isfinite(cells.get("p", np.nan)):
-        cells.pop("alternative", None)
+    if cells.get("df", np.inf) < FEW_DF:
+        few = f"fewer than {FEW_DF} degrees of freedom"
+        cells["flags"] = "; ".join(part for part in (str(cells.get("flags", "")), few) if part)
     return cells
 
 
@@ -263,7 +272,7 @@ def describe_design(plan: PlannedAnalysis, fit: MixedFit) -> dict[str, Any]:
         "coding": fit.design.coding,
         "rank": fit.design.rank,
         "aliased": dict(fit.design.notes),
-        "covariance": "random intercept of subject",
+        "covariance": _dependence(plan),
         "method": fit.method,
         "df_method": fit.df_method,
         "deviance": round(float(fit.deviance), 6),
@@ -275,8 +284,37 @@ def describe_design(plan: PlannedAnalysis, fit: MixedFit) -> dict[str, Any]:
     }
 
 
+_STRUCTURES = {
+    "us": "an unstructured",
+    "cs": "a compound-symmetric",
+    "csh": "a heterogeneous compound-symmetric",
+    "ar1": "an autoregressive",
+    "ar1h": "a heterogeneous autoregressive",
+    "toep": "a Toeplitz",
+    "toeph": "a heterogeneous Toeplitz",
+    "ad": "an ante-dependence",
+    "adh": "a heterogeneous ante-dependence",
+}
+
+
+def _dependence(plan: PlannedAnalysis) -> str:
+    """Say in words how observations of one person hang together."""
+    assert plan.model is not None  # noqa: S101 - only analyses with models come here
+    if plan.model.covariance is not None:
+        structure = plan.model.covariance.partition("(")[0].strip()
+        own = " of each arm's own" if "/" in plan.model.covariance else ""
+        return f"{_STRUCTURES[structure]} covariance between visits{own}"
+    if plan.model.random_terms == ("1 | subject",):
+        return "a random intercept for each person"
+    return f"the random terms {', '.join(plan.model.random_terms)}"
+
+
 _DF_NAMES = {
     "satterthwaite": "Satterthwaite's degrees of freedom",
+    "kenward-roger": "Kenward and Roger's degrees of freedom (observed information)",
+    "kenward-roger-linear": "Kenward and Roger's degrees of freedom (observed information, linear)",
+    "kenward-roger-expected": "Kenward and Roger's degrees of freedom (expected information)",
+    "between-within": "between-within degrees of freedom",
     "residual": "residual degrees of freedom (observations minus coefficients)",
     "none": "the normal distribution",
 }
@@ -287,7 +325,7 @@ def methods_sentence(plan: PlannedAnalysis, fit: MixedFit, *, what: str) -> str:
     method = "restricted maximum likelihood" if fit.method == "REML" else "maximum likelihood"
     return (
         f"{what} was modelled by a linear mixed model with the fixed terms "
-        f"{', '.join(plan.terms)} and a random intercept for each person, fitted by {method} to "
+        f"{', '.join(plan.terms)} and {_dependence(plan)}, fitted by {method} to "
         f"{fit.n_observations} observations of {fit.n_subjects} people, those with missing visits "
         f"included; tests use {_DF_NAMES[fit.df_method]}."
     )

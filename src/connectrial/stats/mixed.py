@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from connectrial.errors import ModelError
-from connectrial.stats.design import Design, build_design, terms_formula
+from connectrial.stats.design import Design, build_design
 from connectrial.stats.grammar import parse_formula
 from connectrial.stats.model_fit import MixedFit, estimate_table
 from connectrial.stats.model_frame import Coding
@@ -142,46 +142,6 @@ def fit_mixed(
         column_flags=flags,
         solution=solution,
     )
-
-
-def fit_terms(
-    data: pd.DataFrame,
-    outcome: str,
-    *,
-    fixed: Sequence[str],
-    random: Sequence[str],
-    coding: Coding | None = None,
-    df: str = "satterthwaite",
-    reml: bool = True,
-) -> MixedFit:
-    """Fit a linear mixed model whose terms are listed, as study files list them.
-
-    Parameters
-    ----------
-    data : DataFrame
-        One row per observation.
-    outcome : str
-        Column of the outcome, of any name.
-    fixed : sequence of str
-        ``["time", "time:response"]``.
-    random : sequence of str
-        ``["1 | subject"]``.
-    coding, df, reml
-        As in `fit_mixed`.
-
-    Returns
-    -------
-    MixedFit
-
-    Raises
-    ------
-    ModelError
-        As `fit_mixed`.
-    """
-    if outcome not in data.columns:
-        raise ModelError(f"outcome: no column {outcome!r} in the data")
-    terms = [*fixed, *(term if term.startswith("(") else f"({term})" for term in random)]
-    return fit_mixed(f"`{outcome}` ~ {terms_formula(terms)}", data, coding=coding, df=df, reml=reml)
 
 
 def read_outcome(outcome: str, design: Design, data: pd.DataFrame) -> Array:
