@@ -275,3 +275,25 @@ def test_odd_but_good_tables_change_nothing(tiny, tmp_path):
     assert odd.survey_hash == plain.survey_hash
     assert series_path(data, "01", "a").is_file()
     assert STUDY in tiny.read_text()
+
+
+def test_our_own_fault_is_exit_code_1_and_says_so(tiny, tmp_path, monkeypatch):
+    import importlib
+
+    def broken(*_args, **_kwargs):
+        raise RuntimeError("something we did not think of")
+
+    module = importlib.import_module("connectrial.run")
+    monkeypatch.setattr(module, "plan_study", broken)
+    done = connectrial("run", tiny, tmp_path / "out")
+    assert done.returncode == 1
+    assert "This is a fault of connectrial" in done.stderr
+    assert "something we did not think of" in done.stderr
+
+
+def test_verbose_says_what_was_kept(tiny, tmp_path, caplog):
+    with caplog.at_level("INFO", logger="connectrial"):
+        assert connectrial("-v", "run", tiny, tmp_path / "out").returncode == 0
+        assert "FC of 23 sessions: 23 made, 0 kept, 0 left out" in caplog.text
+        assert connectrial("-v", "run", tiny, tmp_path / "out").returncode == 0
+        assert "FC of 23 sessions: 0 made, 23 kept, 0 left out" in caplog.text

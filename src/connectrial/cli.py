@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -323,6 +324,14 @@ def _guarded(command: Callable[[], Any]) -> NoReturn:
         raise SystemExit(130) from None
     except BrokenPipeError:
         raise SystemExit(0) from None
+    except Exception:
+        traceback.print_exc()
+        print(
+            f"This is a fault of connectrial {__version__}, not of your data. Please report it with "
+            "the lines above and the command; a rerun keeps what is done.",
+            file=sys.stderr,
+        )
+        raise SystemExit(1) from None
     raise SystemExit(0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,6 +32,8 @@ from connectrial.run.participant import Progress, SessionJob, SessionOutcome
 from connectrial.trial.endpoints import change_from_baseline
 from connectrial.trial.summaries import observed_means
 from connectrial.trial.visits import average_sessions
+
+_log = logging.getLogger(__name__)
 
 
 class _Sessions:
@@ -162,6 +165,7 @@ def analyse_group(
     edges: dict[str, pd.DataFrame] = {}
     for number, one in enumerate(plan.analyses):
         result, table = _analyse(plan, one, network_fc, visit_fc, sessions)
+        _log.info("%s: %d rows", one.name, len(result.estimates))
         results.append(result)
         if table is not None:
             edges[one.name] = table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -27,6 +28,7 @@ from connectrial.run.participant import (
 __all__ = ["load_results", "plan_matches", "run_plan", "save_results"]
 
 Level = Literal["participant", "group"]
+_log = logging.getLogger(__name__)
 
 
 def _quiet(step: str, done: int, total: int) -> None:
@@ -90,11 +92,24 @@ def run_plan(
         outcomes = [one for one in found if one is not None]
     else:
         outcomes = _process(jobs, n_jobs, progress)
+    _say_what_was_done(outcomes)
     if level == "participant":
         return None
     results = analyse_group(plan, jobs, outcomes, progress=progress, software=software_versions())
     save_results(results, output)
     return results
+
+
+def _say_what_was_done(outcomes: Sequence[SessionOutcome]) -> None:
+    """Tell, for those who ask with -v, which sessions were made, kept from before, or left out."""
+    for one in outcomes:
+        state = "kept from an earlier run" if one.reused else "made"
+        state = f"left out: {one.reason}" if one.sidecar is None else state
+        _log.debug("sub-%s ses-%s: FC %s", one.subject, one.session, state)
+    kept = sum(one.reused for one in outcomes)
+    lost = sum(one.sidecar is None for one in outcomes)
+    made = len(outcomes) - kept - lost
+    _log.info("FC of %d sessions: %d made, %d kept, %d left out", len(outcomes), made, kept, lost)
 
 
 def _finished(job: SessionJob) -> SessionOutcome | None:

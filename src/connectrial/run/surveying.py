@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,6 +20,8 @@ from connectrial.io.nifti import read_header
 from connectrial.io.series import read_matrix
 from connectrial.plan import Plan, Survey, make_plan
 from connectrial.study import Study
+
+_log = logging.getLogger(__name__)
 
 
 def plan_study(
@@ -98,6 +101,7 @@ def survey_study(
         wanted = {one.removeprefix("sub-") for one in subjects}
         participants = participants.loc[participants.index.isin(wanted)]
         scores = scores.loc[scores["subject"].isin(wanted)]
+    _log.info("%s: %d runs, %d scores", dataset, len(scans), len(scores))
     return Survey(
         scans=scans,
         atlas=atlas,
