@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 import tempfile
 from pathlib import Path
+
+from connectrial.errors import InputError
 
 
 def write_atomic(path: Path, content: bytes | str) -> Path:
@@ -21,11 +25,31 @@ def write_atomic(path: Path, content: bytes | str) -> Path:
     -------
     Path
         The same path.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be written to, or the disk is full.
     """
     data = content.encode() if isinstance(content, str) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, data)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror or error}); choose a folder that you may "
+            "write to, on a disk with room"
+        ) from error
+    return path
+
+
+def _write(path: Path, data: bytes) -> None:
     # The temporary file stands in the same folder: os.replace is atomic within one file system.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:60]}.", suffix=".part")
+    # Its name says who writes it, so that what a killed process leaves can be told and removed.
+    owner = f".{_host()}-{os.getpid()}."
+    handle, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name[:60]}{owner}", suffix=".part"
+    )
     partial = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -37,7 +61,45 @@ def write_atomic(path: Path, content: bytes | str) -> Path:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    return path
+
+
+def remove_leftovers(folder: Path) -> int:
+    """Remove temporary files of processes of this machine that are gone.
+
+    Parameters
+    ----------
+    folder : Path
+        An output folder; its sub-folders are looked through too.
+
+    Returns
+    -------
+    int
+        How many were removed.
+    """
+    removed = 0
+    for partial in folder.rglob(".*.part"):
+        owner = re.search(r"\.([^.]+)-(\d+)\.[^.]+\.part$", partial.name)
+        if owner is None or owner[1] != _host() or _is_running(int(owner[2])):
+            continue
+        partial.unlink(missing_ok=True)
+        removed += 1
+    return removed
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9]", "", socket.gethostname())[:20] or "host"
+
+
+def _is_running(process: int) -> bool:
+    if os.name == "nt":  # signal 0 would end a process there
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _umask() -> int:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from connectrial._version import __version__
 from connectrial.errors import InputError
-from connectrial.io.files import write_atomic
+from connectrial.io.files import remove_leftovers, write_atomic
 from connectrial.io.number_text import EXACT_FLOATS
 from connectrial.io.provenance import read_json, write_json
 from connectrial.results import COLUMNS, DICTIONARY, Result, Results, as_schema
@@ -73,6 +73,7 @@ def claim_folder(output_dir: Path, *, simulated: bool, study: str) -> None:
                 f"{output_dir}: holds files that are not connectrial's ({sorted(others)[0]} first); name a "
                 "new folder, or one of an earlier run"
             )
+    remove_leftovers(output_dir)
     name = f"connectrial: {study}" + (" (SIMULATED DATA)" if simulated else "")
     write_json(
         description,
