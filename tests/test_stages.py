@@ -71,3 +71,12 @@ def test_network_sizes(results):
         table["Subcortical limbic"] == 20 * 19 // 2
     )  # 4 hippocampus, 4 amygdala, 4 accumbens, 8 thalamus
     assert table["Subcortical limbic to Default"] == 20 * 68
+
+
+def test_the_page_says_who_has_no_second_scan(results):
+    from connectrial import render_report
+
+    page = render_report(results)
+    assert "18 of 55 people have no usable scan at month3 (18: no scan on disk)" in page
+    assert "6 people: arm is not stated" in page
+    assert len(page.encode()) < 6_000_000

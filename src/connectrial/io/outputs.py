@@ -125,6 +125,10 @@ def save_results(results: Results, output_dir: Path) -> None:
 def _as_json(results: Results) -> dict[str, Any]:
     return {
         "Description": "Tidy estimates of all analyses (results.tsv), and what they rest on",
+        "plan_hash": results.plan.get("hash"),
+        "survey_hash": results.plan.get("survey_hash"),
+        "seed": results.plan.get("seed"),
+        "Simulated": bool(results.plan.get("simulated")),
         "Columns": DICTIONARY,
         "Tables": {name: _TABLES.get(name, "") for name in results.tables},
         "Edges": {name: f"edges/{file_label(name)}.tsv" for name in results.edges},

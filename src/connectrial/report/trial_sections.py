@@ -101,6 +101,34 @@ def _left_out(results: Results) -> list[Block]:
                 printed=True,
             )
         )
+    return [*blocks, *_without_scan(results)]
+
+
+def _without_scan(results: Results) -> list[Block]:
+    """List for each visit who has no usable scan there, analysed or not, and why."""
+    listed = table(results, "availability")
+    if listed is None:
+        return []
+    scans = listed[listed["what"] == "scan"]
+    blocks = []
+    for visit, here in scans.groupby(scans["visit"].astype(str), sort=False):
+        out = here[here["state"].isin(["missing", "excluded"])]
+        if out.empty:
+            continue
+        why = [
+            f"{count}: {reason}" for reason, count in out["reason"].value_counts(sort=False).items()
+        ]
+        title = (
+            f"{len(out)} of {len(here)} people have no usable scan at {visit} ({'; '.join(why)})"
+        )
+        shown = plain_table(
+            out[["subject", "state", "reason"]],
+            caption=f"no usable scan at {visit}",
+            heads={"subject": "person", "state": "scan", "reason": "reason"},
+            sortable=True,
+        )
+        inner = (table_block(shown, data=out, name=f"no scan at {visit}"),)
+        blocks.append(Block(kind="details", title=title, blocks=inner, printed=True))
     return blocks
 
 
