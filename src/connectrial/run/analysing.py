@@ -55,6 +55,18 @@ def failed(plan: PlannedAnalysis, problems: Sequence[str]) -> Result:
     )
 
 
+def base_cells(plan: PlannedAnalysis, **more: object) -> dict[str, Any]:
+    """Return the cells that all rows of an analysis share, `more` in place of the plan's own."""
+    return {
+        "analysis": plan.name,
+        "role": plan.role,
+        "analysis_set": plan.analysis_set,
+        "outcome": plan.outcome,
+        "declared": True,
+        **more,
+    }
+
+
 def analyse_network(
     plan: PlannedAnalysis, visit_fc: pd.DataFrame, endpoints: Sequence[str]
 ) -> Result:
@@ -158,13 +170,7 @@ def analyse_groups(
             except ConnectrialError as error:
                 notes += [f"{system} at {visit}: not done: {p}" for p in error.problems]
                 continue
-            base = {
-                "analysis": plan.name,
-                "role": plan.role,
-                "analysis_set": plan.analysis_set,
-                "outcome": system,
-                "declared": True,
-            }
+            base = base_cells(plan, outcome=system)
             rows.append(
                 base
                 | _tidy_cells(row)
@@ -226,13 +232,7 @@ def analyse_reliability(plan: PlannedAnalysis, network_fc: pd.DataFrame) -> Resu
         errors = repeatability(table, targets="subject", raters="session", scores="fc_z")
     except ConnectrialError as error:
         return failed(plan, error.problems)
-    base = {
-        "analysis": plan.name,
-        "role": plan.role,
-        "analysis_set": plan.analysis_set,
-        "outcome": plan.outcome,
-        "declared": True,
-    }
+    base = base_cells(plan)
     rows = [
         base | _tidy_cells(row) | {"kind": "reliability", "unit": "", "term": str(term)}
         for term, row in coefficients.loc[["ICC(2,1)", "ICC(3,1)"]].iterrows()
@@ -261,14 +261,7 @@ def analyse_response(plan: PlannedAnalysis, by: pd.Series | None, levels: Sequen
     """Return the proportion that meets an endpoint, by arm and between arms where there are arms."""
     known = plan.rows.loc[plan.rows["met"].notna()]
     met = known["met"].astype(bool)
-    base = {
-        "analysis": plan.name,
-        "role": plan.role,
-        "analysis_set": plan.analysis_set,
-        "outcome": plan.outcome,
-        "unit": "proportion",
-        "declared": True,
-    }
+    base = base_cells(plan, unit="proportion")
     rows, notes = [], list(plan.notes)
     if len(known) == 0:
         return failed(plan, ["nobody has a value"])

@@ -11,7 +11,7 @@ from connectrial.data import FloatArray
 from connectrial.errors import ConnectrialError
 from connectrial.plan import PlannedAnalysis
 from connectrial.results import Result, tidy
-from connectrial.run.analysing import MIXED, failed
+from connectrial.run.analysing import MIXED, base_cells, failed
 from connectrial.stats.edgewise import EdgeFits, fit_edges
 from connectrial.stats.multiplicity import adjust
 from connectrial.stats.permutation import EdgePermutation, permute_edges
@@ -146,22 +146,10 @@ def _permute(
     )
 
 
-def _base(plan: PlannedAnalysis) -> dict[str, Any]:
-    return {
-        "analysis": plan.name,
-        "role": plan.role,
-        "analysis_set": plan.analysis_set,
-        "outcome": plan.outcome,
-        "unit": "edges",
-        "kind": "count",
-        "declared": True,
-    }
-
-
 def _summary_rows(
     plan: PlannedAnalysis, fits: EdgeFits, table: pd.DataFrame, column: str, how: str
 ) -> list[dict[str, Any]]:
-    base = _base(plan) | {
+    base = base_cells(plan, unit="edges", kind="count") | {
         "n_subjects": int(np.max(fits.n_subjects)),
         "n_observations": int(np.max(fits.n_observations)),
     }
@@ -188,7 +176,7 @@ def _component_rows(
 ) -> list[dict[str, Any]]:
     """Return one row per component of a network-based statistic, the ten largest."""
     return [
-        _base(plan)
+        base_cells(plan, unit="edges", kind="count")
         | {
             "term": f"{column}: component {number} ({int(row['n_parcels'])} parcels)",
             "estimate": int(row["n_edges"]),
