@@ -214,9 +214,12 @@ WRONG = {
     ),
     "a term that cannot be estimated": (
         rewrite("participants.tsv", "\tdrug\t", "\tplacebo\t"),
-        ["Default: ", "arm"],
+        ["Default, Amygdala to Default, Visual", "arm"],
     ),
-    "nobody seen twice": (break_study('sessions = ["b"]', 'sessions = ["c"]'), ["Default: "]),
+    "nobody seen twice": (
+        break_study('sessions = ["b"]', 'sessions = ["c"]'),
+        ["Default, Amygdala to Default, Visual"],
+    ),
 }
 
 

@@ -109,11 +109,11 @@ WRONG = {
     "missing name": (('name = "Tiny trial"\n', ""), ["[study]: the key 'name' is missing"]),
     "wrong type": (
         ('levels = ["placebo", "drug"]', 'levels = "placebo"'),
-        ["[arms] levels: input should be a valid tuple; got 'placebo'"],
+        ['[arms] levels: must be a list, such as ["a", "b"]; got \'placebo\''],
     ),
     "one level": (
         ('levels = ["placebo", "drug"]', 'levels = ["placebo"]'),
-        ["[arms] levels:", "at least 2"],
+        ["[arms] levels: needs at least 2 entries; got ['placebo']"],
     ),
     "coded level that is not there": (
         (

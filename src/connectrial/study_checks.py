@@ -79,11 +79,14 @@ def find_contradictions(study: Study, raw: Mapping[str, Any], *, whole: bool) ->
         must_exist(endpoint.scale, scales, place, "scale", "add a [scales.NAME]")
         for visit in (endpoint.visit, endpoint.baseline):
             must_exist(visit, study.visits, place, "visit", "add a [[visit]]")
-    problems += _contradictions(study)
-    problems += _model_variables(study)
-    # Where a whole section had to be set aside, counting its tests would mislead.
-    problems += _family_sizes(study) if whole else []
-    return problems
+    return [*problems, *_deeper_problems(study, whole=whole)]
+
+
+def _deeper_problems(study: Study, *, whole: bool) -> list[str]:
+    """Check what hangs together, unless a section was set aside that others hang on."""
+    if not whole:
+        return []
+    return [*_contradictions(study), *_model_variables(study), *_family_sizes(study)]
 
 
 def _contradictions(study: Study) -> list[str]:

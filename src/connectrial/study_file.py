@@ -128,21 +128,24 @@ def _check(raw: dict[str, Any], file: Path | None, folder: Path | None = None) -
     remaining = copy.deepcopy(raw)
     problems: list[str] = []
     study: Study | None = None
-    whole = True
+    taken: set[Location] = set()
     # What is wrong is taken out and the rest is looked at again, so that one bad key does not hide
     # the problems behind it.
     for _ in range(4):
         study, errors = validate(remaining)
         if study is not None:
             break
-        fresh = [_sentence(error, remaining) for error in errors]
+        # A key that was taken out because of its value is not missing.
+        new = [e for e in errors if e["type"] != "missing" or tuple(e["loc"]) not in taken]
+        fresh = [_sentence(error, remaining) for error in new]
         problems += [sentence for sentence in fresh if sentence not in problems]
+        taken |= {tuple(error["loc"]) for error in errors}
         removed = [_remove(remaining, tuple(error["loc"])) for error in errors]
-        whole = _without_gone(remaining) and whole
+        _drop_gone(remaining)
         if not all(removed):
             break
     if study is not None:
-        problems += find_contradictions(study, raw, whole=whole)
+        problems += find_contradictions(study, raw, whole=_is_whole(raw, remaining))
     if problems:
         raise StudyFileError([where + problem for problem in dict.fromkeys(problems)])
     assert study is not None  # noqa: S101 - no problems means that it was read
@@ -161,7 +164,8 @@ def _sentence(error: dict[str, Any], raw: dict[str, Any]) -> str:
         return f"{section}: there is no key {key!r} here{did_you_mean(key, allowed)}"
     if error["type"] == "missing":
         return f"{place or 'the study file'}: the key {key!r} is missing; it must be there"
-    message = error["msg"].removeprefix("Value error, ")
+    message = _WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
+    message = message.format(**error.get("ctx", {})) if error["type"] in _WORDS else message
     message = message[0].lower() + message[1:]
     if error["type"] == "value_error":
         return f"{_place((*loc, ''), raw)}: {message}"
@@ -172,6 +176,24 @@ def _sentence(error: dict[str, Any], raw: dict[str, Any]) -> str:
         )
         hint = did_you_mean(came, allowed, listing=False)
     return f"{place} {key}: {message}; got {_shown(came)}{hint}".strip()
+
+
+#: Where pydantic's words speak of Python, ours speak of TOML.
+_WORDS = {
+    "tuple_type": 'must be a list, such as ["a", "b"]',
+    "too_short": "needs at least {min_length} entries",
+    "string_type": "must be text in quotes",
+    "string_too_short": "must not be empty",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "dict_type": "must be a table, such as [section]",
+    "model_type": "must be a table, such as [section]",
+}
 
 
 def _shown(value: object) -> str:
@@ -209,16 +231,26 @@ def _step_into(here: Any, step: str | int) -> Any:  # noqa: ANN401 - plain data 
         return None
 
 
-def _without_gone(raw: dict[str, Any]) -> bool:
-    """Take out the list items that were marked; tell whether no section was among them."""
-    whole = True
+def _drop_gone(raw: dict[str, Any]) -> None:
+    """Take out the list items that were marked."""
     for key, value in raw.items():
-        if isinstance(value, list) and any(item is _GONE for item in value):
+        if isinstance(value, list):
             raw[key] = [item for item in value if item is not _GONE]
-            whole = False
         if isinstance(value, dict):
-            _without_gone(value)
-    return whole
+            _drop_gone(value)
+
+
+def _is_whole(raw: Mapping[str, Any], remaining: Mapping[str, Any]) -> bool:
+    """Tell whether every section is still there, so that what hangs on it can be judged."""
+    for key, value in raw.items():
+        left = remaining.get(key)
+        if isinstance(value, list) and (not isinstance(left, list) or len(left) < len(value)):
+            return False
+        if isinstance(value, dict):
+            sections = {name for name, one in value.items() if isinstance(one, dict)}
+            if not isinstance(left, dict) or not sections <= set(left):
+                return False
+    return True
 
 
 def _remove(raw: dict[str, Any], loc: Location) -> bool:

@@ -139,7 +139,7 @@ def make_plan(study: Study, survey: Survey) -> Plan:
     if people.scans.empty and (study.hypothesis or study.exploration) and not survey.problems:
         problems.append("[data] derivatives: holds no scan that the study could use")
     analyses = [] if people.subjects.empty else plan_analyses(study, people, systems)
-    unfit = [f"{one.name}: {problem}" for one in analyses for problem in one.problems]
+    unfit = _by_problem(analyses)
     if people.subjects.empty and not survey.problems:
         problems.append("there are no people: neither a participants table nor a scan was found")
     steps, available = flow_and_availability(study, people, people.scans)
@@ -156,9 +156,19 @@ def make_plan(study: Study, survey: Survey) -> Plan:
         hash=plan_hash(study),
         survey_hash=_survey_hash(people, analyses),
         data_problems=tuple(dict.fromkeys(problems)),
-        analysis_problems=tuple(dict.fromkeys(unfit)),
+        # Wrong data make every model on them look wrong: mend the data first.
+        analysis_problems=() if problems else tuple(unfit),
         warnings=tuple(dict.fromkeys(warnings)),
     )
+
+
+def _by_problem(analyses: list[PlannedAnalysis]) -> list[str]:
+    """Say each problem once, with all the analyses that have it."""
+    names: dict[str, list[str]] = {}
+    for one in analyses:
+        for problem in one.problems:
+            names.setdefault(problem, []).append(one.name)
+    return [f"{', '.join(who)}: {problem}" for problem, who in names.items()]
 
 
 def plan_hash(study: Study) -> str:

@@ -42,7 +42,10 @@ def plan_systems(
         try:
             systems[hypothesis.name] = _define(hypothesis, sets, atlas)
         except InputError as error:
-            problems += [f"{place}: {problem}" for problem in error.problems]
+            if not any(
+                sets.get(name) is not None and sets[name].empty for name in _named(hypothesis)
+            ):
+                problems += [f"{place}: {problem}" for problem in error.problems]
     return systems, sets, problems
 
 
@@ -75,6 +78,15 @@ def resolve_sets(study: Study, atlas: Atlas) -> tuple[dict[str, pd.Index], list[
             chosen |= {str(parcel) for parcel in atlas.network(network)}
         sets[name] = pd.Index([parcel for parcel in names if parcel in chosen])
     return sets, problems
+
+
+def _named(hypothesis: HypothesisSection) -> tuple[str, ...]:
+    """Return the sets that a hypothesis speaks of; one that is empty has its own problem already."""
+    if hypothesis.within is not None:
+        return (hypothesis.within,)
+    if isinstance(hypothesis.between, RestOf):
+        return (hypothesis.between.set, hypothesis.between.rest_of)
+    return hypothesis.between or ()
 
 
 def _define(
