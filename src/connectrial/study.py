@@ -237,11 +237,15 @@ class CensoringSection(Section):
 class DenoisingSection(Section):
     """How images are cleaned; ready-made series never are."""
 
-    strategy: Literal["6P", "12P", "24P", "36P", "24P+aCompCor", "none"] = Field(
-        "36P", description="Set of confounds"
+    strategy: Label = Field(
+        "36P",
+        description="Set of confounds, by name (6P, 12P, 24P, 36P, 24P+aCompCor, ...) or as blocks "
+        "joined by +; none for no regression",
     )
     band_hz: tuple[float, float] | None = Field(None, description="Pass band, Hz")
-    order: Literal["default"] = Field("default", description="Order of the steps")
+    order: Literal["default", "passband", "joint", "project", "xcpd", "washu"] = Field(
+        "default", description="Order of the steps"
+    )
     filter_order: int = Field(2, ge=1, le=8, description="Order of the Butterworth filter")
     min_remaining_df: int = Field(15, ge=1, description="Least degrees of freedom left per session")
 

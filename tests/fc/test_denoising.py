@@ -251,7 +251,7 @@ def test_a_parcel_without_data_stays_without():
     ("change", "said"),
     [
         ({"confounds": None}, "denoised before are not denoised again"),
-        ({"order": "washu"}, "'washu'"),
+        ({"order": "wash"}, "did you mean 'washu'"),
         ({"repetition_time_s": None}, "repetition time, which is unknown"),
         ({"band_hz": (0.08, 0.009)}, "low < high"),
         ({"band_hz": (0.01, 0.3)}, r"beyond 0.25 Hz"),

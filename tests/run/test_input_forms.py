@@ -146,3 +146,37 @@ def test_old_matrices_of_xcp_d(tiny, tmp_path):
     study.write_text(tiny.read_text().replace('kind = "time series"', 'kind = "auto"'))
     found = network_fc(study, tmp_path / "again")
     pd.testing.assert_series_equal(expected, found, rtol=0, atol=1e-12)
+
+
+def test_images_are_denoised_in_the_order_that_was_asked_for(tmp_path):
+    """The demo's images, by two orders: other numbers, the same people; a bad pair is refused early."""
+    from importlib.resources import files
+
+    from connectrial.io.dataset import write_dataset
+    from connectrial.simulate import simulate_trial
+
+    write_dataset(simulate_trial(seed=3), tmp_path / "dataset")
+    for name, template in (("study.toml", "demo-study.toml"), ("images.toml", "demo-images.toml")):
+        (tmp_path / name).write_text(
+            files("connectrial").joinpath("templates", template).read_text()
+        )
+    text = (tmp_path / "images.toml").read_text()
+    (tmp_path / "other.toml").write_text(
+        text.replace(
+            'strategy = "36P"', 'strategy = "36P"\norder = "passband"\nband_hz = [0.009, 0.2]'
+        )
+    )
+    matrices = {}
+    for name in ("images", "other"):
+        plan = plan_study(load_study(tmp_path / f"{name}.toml"), subjects=["101"])
+        assert plan.data_problems == ()
+        run_plan(plan, tmp_path / name, level="participant")
+        found = sorted((tmp_path / name).rglob("*relmat.tsv"))
+        assert found, "no session survived"
+        matrices[name] = pd.read_csv(found[0], sep="\t", index_col=0).to_numpy()
+    upper = np.triu_indices(72, k=1)
+    assert np.corrcoef(matrices["images"][upper], matrices["other"][upper])[0, 1] > 0.8
+    assert np.abs(matrices["images"] - matrices["other"]).max() > 0.01
+    (tmp_path / "bad.toml").write_text(text.replace('"36P"', '"AROMA+GSR"').replace("# no", "# no"))
+    problems = plan_study(load_study(tmp_path / "bad.toml")).data_problems
+    assert any("[denoising]" in problem and "AROMA" in problem for problem in problems)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from connectrial.data import BoolArray, Connectivity, FloatArray, TimeSeries
 from connectrial.errors import InputError
@@ -52,6 +54,85 @@ def fisher_z(r: FloatArray | float) -> FloatArray:
     return np.arctanh(r)
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class StandardRuns:
+    """The runs of a session, each z-scored over its kept frames.
+
+    Attributes
+    ----------
+    standard : tuple of array, shape (n_kept, n_present)
+        One per run; mean 0 and SD 1 (dividing by the number of frames).
+    parcels : pandas.Index
+        All parcels.
+    present : array of int, shape (n_present,)
+        Positions of the parcels that have data and change in every run.
+    n_frames : int
+        Kept frames of all runs.
+    run_df : tuple of int
+        Dimensions that each run's signal can have: the degrees of freedom left after denoising, or
+        the kept frames less one where the run was not denoised here.
+    notes : tuple of str
+        Which parcels are missing.
+    """
+
+    standard: tuple[FloatArray, ...]
+    parcels: pd.Index
+    present: NDArray[np.intp]
+    n_frames: int
+    run_df: tuple[int, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def df(self) -> int:
+        """Return the dimensions of all runs together."""
+        return sum(self.run_df)
+
+
+def standardise_runs(series: TimeSeries | Sequence[TimeSeries]) -> StandardRuns:
+    """Z-score the runs of one session over their kept frames, parcels with data only.
+
+    Parameters
+    ----------
+    series : TimeSeries or sequence of TimeSeries
+        The runs of one session, with the same parcels in the same order.
+
+    Returns
+    -------
+    StandardRuns
+
+    Raises
+    ------
+    InputError
+        If there is no run, the runs' parcels differ, or a run keeps fewer than 3 frames.
+    """
+    all_runs = [series] if isinstance(series, TimeSeries) else list(series)
+    if not all_runs:
+        raise InputError("there is no run to correlate")
+    parcels = all_runs[0].parcels
+    for number, run in enumerate(all_runs[1:], start=2):
+        _check_same_parcels(parcels, run.parcels, number=number)
+    for number, run in enumerate(all_runs, start=1):
+        if run.n_kept < _FEWEST_FRAMES:
+            raise InputError(
+                f"run {number} of {len(all_runs)} keeps {run.n_kept} of {len(run.kept)} frames; "
+                f"a correlation needs {_FEWEST_FRAMES} at the least"
+            )
+
+    standard = [_standardise(run.signal[run.kept]) for run in all_runs]
+    missing: BoolArray = np.any([np.isnan(z).any(axis=0) for z in standard], axis=0)
+    present = np.flatnonzero(~missing)
+    return StandardRuns(
+        standard=tuple(z[:, present] for z in standard),
+        parcels=parcels,
+        present=present,
+        n_frames=sum(run.n_kept for run in all_runs),
+        run_df=tuple(
+            run.n_kept - 1 if run.remaining_df is None else run.remaining_df for run in all_runs
+        ),
+        notes=tuple(_missing_notes(all_runs, parcels[missing])),
+    )
+
+
 def correlate_parcels(
     series: TimeSeries | Sequence[TimeSeries],
     *,
@@ -82,36 +163,22 @@ def correlate_parcels(
         If there is no run, the runs' parcels differ, a run keeps fewer than 3 frames, or two
         parcels correlate perfectly (one series under two names).
     """
-    all_runs = [series] if isinstance(series, TimeSeries) else list(series)
-    if not all_runs:
-        raise InputError("there is no run to correlate")
     if runs not in ("concatenate", "average"):
         raise InputError(f"runs must be 'concatenate' or 'average'; got {runs!r}")
-    parcels = all_runs[0].parcels
-    for number, run in enumerate(all_runs[1:], start=2):
-        _check_same_parcels(parcels, run.parcels, number=number)
-    for number, run in enumerate(all_runs, start=1):
-        if run.n_kept < _FEWEST_FRAMES:
-            raise InputError(
-                f"run {number} of {len(all_runs)} keeps {run.n_kept} of {len(run.kept)} frames; "
-                f"a correlation needs {_FEWEST_FRAMES} at the least"
-            )
-
-    standard = [_standardise(run.signal[run.kept]) for run in all_runs]
-    missing: BoolArray = np.any([np.isnan(z).any(axis=0) for z in standard], axis=0)
-    present = np.flatnonzero(~missing)
+    pooled = standardise_runs(series)
+    standard, parcels, present = pooled.standard, pooled.parcels, pooled.present
     n_parcels = len(parcels)
     fc_z = np.full((n_parcels, n_parcels), np.nan)
     if runs == "concatenate":
-        block = _fisher_z_of(np.concatenate(standard)[:, present], parcels[present])
+        block = _fisher_z_of(np.concatenate(standard), parcels[present])
     else:
-        block = np.mean([_fisher_z_of(z[:, present], parcels[present]) for z in standard], axis=0)
+        block = np.mean([_fisher_z_of(z, parcels[present]) for z in standard], axis=0)
     fc_z[np.ix_(present, present)] = block
     return Connectivity(
         z=fc_z,
         parcels=parcels,
-        n_frames=sum(run.n_kept for run in all_runs),
-        notes=tuple(_missing_notes(all_runs, parcels[missing])),
+        n_frames=pooled.n_frames,
+        notes=pooled.notes,
     )
 
 
@@ -171,7 +238,7 @@ def connectivity_from_matrix(
                 f"{parcels[a]!r} with {parcels[b]!r} has {matrix[a, b]:.6g}, which no correlation "
                 "can be; if the matrix holds Fisher z already, say values='z'"
             )
-        _refuse_identical(matrix, parcels)
+        refuse_identical(matrix, parcels)
         matrix = fisher_z(matrix)
     elif np.isinf(matrix).any():
         a, b = np.argwhere(np.isinf(matrix))[0]
@@ -195,11 +262,12 @@ def _standardise(signal: FloatArray) -> FloatArray:
 def _fisher_z_of(standard: FloatArray, parcels: pd.Index) -> FloatArray:
     r = standard.T @ standard / max(len(standard), 1)
     r = np.clip((r + r.T) / 2.0, -1.0, 1.0)
-    _refuse_identical(r, parcels)
+    refuse_identical(r, parcels)
     return fisher_z(r)
 
 
-def _refuse_identical(r: FloatArray, parcels: pd.Index) -> None:
+def refuse_identical(r: FloatArray, parcels: pd.Index) -> None:
+    """Raise InputError if two parcels of a correlation matrix are one series under two names."""
     rows, columns = np.nonzero(np.triu(np.abs(r) > 1.0 - _IDENTICAL, k=1))
     if len(rows):
         pairs = [

@@ -41,6 +41,37 @@ def framewise_displacement(
     ----------
     Power et al. 2012, NeuroImage 59, 2142-2154.
     """
+    motion = checked_motion(motion, radius_mm=radius_mm, rotation_unit=rotation_unit)
+    position_mm = np.hstack([motion[:, :3], radius_mm * motion[:, 3:]])
+    displacement = np.full(len(motion), np.nan)
+    displacement[1:] = np.abs(np.diff(position_mm, axis=0)).sum(axis=1)
+    return displacement
+
+
+def checked_motion(
+    motion: FloatArray, *, radius_mm: float, rotation_unit: Literal["rad", "deg"]
+) -> FloatArray:
+    """Return realignment parameters, shape (n_frames, 6), with rotations in radians.
+
+    Parameters
+    ----------
+    motion : array, shape (n_frames, 6)
+        x, y, z in mm, then three rotations.
+    radius_mm : float
+        Radius of the sphere that rotations move.
+    rotation_unit : {"rad", "deg"}
+        Unit of the rotations.
+
+    Returns
+    -------
+    array, shape (n_frames, 6)
+
+    Raises
+    ------
+    InputError
+        If the shape is another, a value is not finite, the radius is not positive, or rotations
+        called radians exceed a whole turn.
+    """
     motion = np.asarray(motion, dtype=np.float64)
     if motion.ndim != 2 or motion.shape[1] != 6 or motion.shape[0] < 1:
         raise InputError(
@@ -56,16 +87,15 @@ def framewise_displacement(
         raise InputError(f"radius_mm must be positive; got {radius_mm}")
     if rotation_unit not in ("rad", "deg"):
         raise InputError(f"rotation_unit must be 'rad' or 'deg'; got {rotation_unit!r}")
-    rotations = np.deg2rad(motion[:, 3:]) if rotation_unit == "deg" else motion[:, 3:]
-    if rotation_unit == "rad" and np.abs(rotations).max() > 2 * np.pi:
+    if rotation_unit == "deg":
+        return np.hstack([motion[:, :3], np.deg2rad(motion[:, 3:])])
+    rotations = motion[:, 3:]
+    if np.abs(rotations).max() > 2 * np.pi:
         raise InputError(
             f"a rotation of {np.abs(rotations).max():.3g} rad is more than a whole turn; "
             "if the last three columns are in degrees, say rotation_unit='deg'"
         )
-    position_mm = np.hstack([motion[:, :3], radius_mm * rotations])
-    displacement = np.full(len(motion), np.nan)
-    displacement[1:] = np.abs(np.diff(position_mm, axis=0)).sum(axis=1)
-    return displacement
+    return motion
 
 
 def dvars(signal: FloatArray) -> FloatArray:
@@ -98,6 +128,53 @@ def dvars(signal: FloatArray) -> FloatArray:
     if present.shape[1]:
         change[1:] = np.sqrt(np.mean(np.diff(present, axis=0) ** 2, axis=1))
     return change
+
+
+def standardised_dvars(signal: FloatArray) -> FloatArray:
+    """Return DVARS over what it would be if columns held nothing but their own slow noise.
+
+    The expected change of a column is its robust SD (interquartile range / 1.349) times
+    sqrt(2 (1 - a)), with a its lag-1 autocorrelation (Yule-Walker); DVARS is divided by the mean
+    over columns, so 1 means as much change as expected, whatever the unit.
+
+    Parameters
+    ----------
+    signal : array, shape (n_frames, n_parcels)
+        Signal of parcels (or voxels), any unit, neither filtered nor regressed. Columns that are
+        constant or hold a NaN are left out. The ``std_dvars`` of fMRIPrep is that of voxels;
+        parcels average noise away, so limits made for voxels do not carry over.
+
+    Returns
+    -------
+    array, shape (n_frames,)
+        Dimensionless; NaN for the first frame, and throughout where no column has data.
+
+    Raises
+    ------
+    InputError
+        If `signal` has not two dimensions or fewer than 3 frames.
+
+    References
+    ----------
+    Nichols 2013, Notes on creating a standardized version of DVARS (arXiv:1704.01469).
+    """
+    signal = _two_dimensional(signal)
+    if len(signal) < 3:
+        raise InputError(f"standardised DVARS needs 3 frames or more; got {len(signal)}")
+    present = signal[:, np.isfinite(signal).all(axis=0)]
+    centred = present - present.mean(axis=0)
+    power = np.sum(centred**2, axis=0)
+    changes = power > 1e-24 * len(signal) * np.max(np.abs(present), axis=0, initial=0.0) ** 2
+    present, centred, power = present[:, changes], centred[:, changes], power[changes]
+    if present.shape[1] == 0:
+        return np.full(len(signal), np.nan)
+    low, high = np.percentile(present, [25, 75], axis=0, method="lower")
+    lag_one = np.sum(centred[1:] * centred[:-1], axis=0) / power
+    expected = (high - low) / 1.349 * np.sqrt(2 * (1 - lag_one))
+    moving = expected > 0
+    if not moving.any():
+        return np.full(len(signal), np.nan)
+    return dvars(present) / float(expected[moving].mean())
 
 
 def tsnr(signal: FloatArray, *, kept: BoolArray | None = None) -> FloatArray:

@@ -11,6 +11,8 @@ import pandas as pd
 from connectrial.data import BoolArray, Scan
 from connectrial.errors import InputError, did_you_mean
 from connectrial.fc.censoring import censor_frames
+from connectrial.fc.denoising import check_order
+from connectrial.fc.strategies import check_strategy
 from connectrial.plan.survey import Survey
 from connectrial.study import CensoringSection, EndpointSection, Study
 from connectrial.trial.endpoints import remission, response
@@ -387,6 +389,8 @@ def _visit(study: Study, group: object, scan: Scan, visit_of: dict[str, str]) ->
 
 def _check_censoring(study: Study, survey: Survey, problems: list[str]) -> None:
     kind = survey.kind
+    if kind == "image":
+        problems += _denoising_problems(study)
     if kind in (None, "image"):
         return
     if "denoising" in study.model_fields_set:
@@ -415,6 +419,21 @@ def _check_censoring(study: Study, survey: Survey, problems: list[str]) -> None:
             "[censoring] max_fd_mm: there is no motion table beside any of the series "
             "(*_motion.tsv or *_desc-confounds_timeseries.tsv); add them, or take the key out"
         )
+
+
+def _denoising_problems(study: Study) -> list[str]:
+    """Refuse combinations of confounds, filter and order before a scan is read."""
+    rules = study.denoising
+    found: list[str] = []
+    try:
+        check_strategy(rules.strategy, band_hz=rules.band_hz)
+    except InputError as error:
+        found += error.problems
+    try:
+        check_order(rules.order, band_hz=rules.band_hz, filter_order=rules.filter_order)
+    except InputError as error:
+        found += error.problems
+    return [f"[denoising]: {problem}" for problem in found]
 
 
 def _censor(
