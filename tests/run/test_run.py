@@ -408,6 +408,30 @@ def test_edges_by_permutation(tiny, tmp_path, method):
     pd.testing.assert_frame_equal(edges, again.edges["Edges"])
 
 
+@pytest.mark.parametrize(
+    ("df", "n_subjects", "said"),
+    [
+        ("residual", 12, "residual df are too liberal for 11 people"),
+        (
+            "satterthwaite",
+            9,
+            "satterthwaite df are somewhat liberal for 8 people with missing visits",
+        ),
+        ("satterthwaite", 14, None),
+        ("kenward-roger", 9, None),
+        ("residual", 30, None),
+    ],
+)
+def test_degrees_of_freedom_that_simulation_found_wanting_are_warned_about(
+    tmp_path, df, n_subjects, said
+):
+    study = write_tiny(tmp_path / "tiny", n_subjects=n_subjects)
+    study.write_text(study.read_text().replace('df = "satterthwaite"', f'df = "{df}"'))
+    plan = plan_study(load_study(study))
+    notes = [note for note in plan.analyses[0].notes if "liberal" in note]
+    assert (notes == []) if said is None else (said in notes[0])
+
+
 def test_few_degrees_of_freedom_are_said(tmp_path):
     study = write_tiny(tmp_path / "few", n_subjects=7)
     estimates = run(study, tmp_path / "out").estimates
