@@ -10,6 +10,7 @@ import pandas as pd
 
 from connectrial.errors import ConnectrialError
 from connectrial.plan import Plan, PlannedAnalysis
+from connectrial.plan.analyses import SMALL_TRIAL
 from connectrial.results import COLUMNS, Result, tidy
 from connectrial.run.model_rows import (
     describe_design,
@@ -116,7 +117,13 @@ def _mixed(
         return failed(plan, error.problems)
     notes = [*plan.notes, *fit.notes]
     if fit.singular:
-        notes.append("the variance between people was estimated as zero (singular fit)")
+        few = (
+            "; in trials of this size its df are then somewhat liberal (simulated errors up to .08)"
+        )
+        notes.append(
+            "the variance between people was estimated as zero (singular fit)"
+            + (few if fit.n_subjects <= SMALL_TRIAL and fit.df_method != "residual" else "")
+        )
     lost = fit.design.dropped.get(outcome, 0)
     if lost:
         notes.append(f"{lost} planned observations have no {outcome} and are left out")
