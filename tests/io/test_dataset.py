@@ -15,7 +15,6 @@ from connectrial.errors import InputError
 from connectrial.io.atlas import read_atlas
 from connectrial.io.bids import index_scans
 from connectrial.io.dataset import DatasetPaths, write_dataset
-from connectrial.io.files import write_atomic
 from connectrial.simulate import SimulatedTrial, TrialDesign, simulate_image, simulate_trial
 
 DESIGN = TrialDesign(
@@ -165,16 +164,3 @@ def test_a_folder_in_use_is_refused(trial, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.doc"]
     with pytest.raises(InputError, match="is a file"):
         write_dataset(trial, tmp_path / "thesis.doc")
-
-
-def test_write_atomic_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch):
-    path = write_atomic(tmp_path / "new" / "a.txt", "old\n")
-
-    def fail(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr("connectrial.io.files.os.fsync", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_atomic(path, b"new\n")
-    assert path.read_text() == "old\n"
-    assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
