@@ -167,6 +167,10 @@ WRONG = {
         break_study('within = "Vis"', 'within = "Visual"'),
         ["'Visual': there is no 'Visual'", "Vis"],
     ),
+    "unknown network of an exploration": (
+        break_study('name = "Every edge"', 'name = "Every edge"\nnetworks = ["Visual"]'),
+        ["[[exploration]] 'Every edge' networks: there is no 'Visual'"],
+    ),
     "pattern without a parcel": (
         break_study('["AMY-*"]', '["AMG-*"]'),
         ["[sets.amygdala] parcels: 'AMG-*' matches no parcel", "AMY-"],

@@ -46,6 +46,13 @@ def plan_systems(
                 sets.get(name) is not None and sets[name].empty for name in _named(hypothesis)
             ):
                 problems += [f"{place}: {problem}" for problem in error.problems]
+    known = [str(name) for name in atlas.parcels["network"].dropna().unique()]
+    problems += [
+        f"[[exploration]] {exploration.name!r} networks: {_unknown(name, known)}"
+        for exploration in study.exploration
+        for name in exploration.networks
+        if name not in known
+    ]
     return systems, sets, problems
 
 
