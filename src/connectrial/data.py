@@ -5,6 +5,7 @@ Each refuses to exist wrong, so nobody behind it checks again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -70,8 +71,58 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Grayordinates:
+    """Where each row of a CIFTI or surface file lies: a vertex or a voxel of a named structure.
+
+    Two files may hold the same grayordinates in different orders, so rows are always matched by
+    structure and vertex or voxel, never by position.
+
+    Attributes
+    ----------
+    structures : tuple of str
+        CIFTI names without prefix, such as ``CORTEX_LEFT`` or ``THALAMUS_RIGHT``.
+    structure : array of int, shape (n_rows,)
+        Position in `structures`.
+    vertex : array of int, shape (n_rows,)
+        Vertex of the structure's surface; -1 where the row is a voxel.
+    voxel : array of int, shape (n_rows, 3)
+        Voxel of the volume; -1 where the row is a vertex.
+    n_vertices : mapping of str to int
+        Vertices of each surface structure's mesh, those without data included.
+    affine : array, shape (4, 4), or None
+        Voxel to world (mm); None without voxels.
+    """
+
+    structures: tuple[str, ...]
+    structure: NDArray[np.int16]
+    vertex: NDArray[np.int32]
+    voxel: NDArray[np.int32]
+    n_vertices: Mapping[str, int] = field(default_factory=dict)
+    affine: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.structure)
+        if self.vertex.shape != (n,) or self.voxel.shape != (n, 3):
+            raise InputError(
+                f"grayordinates: {n} rows need vertex ({n},) and voxel ({n}, 3); "
+                f"got {self.vertex.shape} and {self.voxel.shape}"
+            )
+        is_voxel = self.vertex < 0
+        if (is_voxel != (self.voxel >= 0).all(axis=1)).any():
+            raise InputError("grayordinates: each row is either a vertex or a voxel")
+        if is_voxel.any() and self.affine is None:
+            raise InputError("grayordinates: voxels come with their affine")
+
+    def __len__(self) -> int:
+        return len(self.structure)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Atlas:
     """Named parcels, the networks they belong to, and (for images) where they are.
+
+    A parcel is a label of the volume, a label of the grayordinates, or (with a finite
+    ``radius_mm``) a sphere.
 
     Attributes
     ----------
@@ -79,17 +130,24 @@ class Atlas:
         As in the ``atlas-`` entity.
     parcels : pandas.DataFrame
         Indexed by parcel name, in file order. Column ``network`` (str or missing) is always there;
-        ``index`` holds the label value in the image where there is one.
+        ``index`` holds the label value in the image where there is one. Spheres have ``x_mm``,
+        ``y_mm``, ``z_mm`` (world) and ``radius_mm``; spheres may overlap.
     labels : array, shape (i, j, k), or None
         Label image; None for atlases that only name the columns of ready-made series.
     affine : array, shape (4, 4), or None
         Voxel to world (mm) of ``labels``.
+    grayordinates : Grayordinates or None
+        Rows of ``row_labels``; None for atlases that have no surface or CIFTI form.
+    row_labels : array of int, shape (n_rows,), or None
+        Label of each grayordinate; 0 is background.
     """
 
     name: str
     parcels: pd.DataFrame
     labels: NDArray[np.int32] | None = None
     affine: FloatArray | None = None
+    grayordinates: Grayordinates | None = None
+    row_labels: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
         if self.parcels.index.has_duplicates:
@@ -102,6 +160,19 @@ class Atlas:
             raise InputError(f"atlas {self.name!r} has no column 'network'")
         if (self.labels is None) != (self.affine is None):
             raise InputError(f"atlas {self.name!r}: a label image comes with its affine")
+        if (self.row_labels is None) != (self.grayordinates is None) or (
+            self.row_labels is not None
+            and self.grayordinates is not None
+            and len(self.row_labels) != len(self.grayordinates)
+        ):
+            raise InputError(f"atlas {self.name!r}: each grayordinate comes with one label")
+
+    @property
+    def is_sphere(self) -> BoolArray:
+        """Return which parcels are spheres, shape (n_parcels,)."""
+        if "radius_mm" not in self.parcels:
+            return np.zeros(len(self.parcels), dtype=bool)
+        return np.asarray(np.isfinite(self.parcels["radius_mm"].to_numpy(dtype=float)))
 
     def network(self, name: str) -> pd.Index:
         """Return the parcels of one network, in atlas order."""
