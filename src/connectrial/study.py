@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -121,12 +123,84 @@ class DataSection(Section):
         return self
 
 
+class OrderSection(Section):
+    """Which treatment each person was given in which period of a crossover."""
+
+    columns: tuple[Label, ...] = Field(
+        min_length=2, description="Columns of the participants table, one per period, in order"
+    )
+    codes: dict[str, Label] = Field(
+        default_factory=dict,
+        description="Cell -> treatment; left out, the cells are the treatments' own names",
+    )
+
+
 class DesignSection(Section):
     """What kind of trial it is."""
 
-    kind: Literal["pre-post", "parallel"] = Field(
-        description="pre-post: everybody is treated; parallel: arms are compared"
+    kind: Literal["pre-post", "parallel", "crossover"] = Field(
+        description="pre-post: everybody is treated; parallel: arms are compared; crossover: each "
+        "person is given the treatments one after the other"
     )
+    treatments: tuple[Label, ...] = Field(
+        (), description="Treatments of a crossover; the first is the reference"
+    )
+    order: OrderSection | None = Field(
+        None, description="Where a crossover's order of treatments is stated"
+    )
+    period_baseline: str | None = Field(
+        None,
+        description="Visit of the period before that stands for a later period's own baseline, in "
+        "sensitivity analyses of a crossover",
+    )
+
+    @model_validator(mode="after")
+    def _of_crossovers(self) -> DesignSection:
+        keys = ("treatments", "order", "period_baseline")
+        if self.kind != "crossover":
+            alien = [key for key in keys if getattr(self, key)]
+            if alien:
+                raise ValueError(f"{alien[0]} belongs to kind = 'crossover'; kind is {self.kind!r}")
+            return self
+        if len(self.treatments) < 2 or self.order is None:
+            raise ValueError(
+                "kind = 'crossover' needs treatments = [reference, ...] and order = {columns = "
+                "[...], codes = {...}}"
+            )
+        if len(set(self.treatments)) < len(self.treatments):
+            raise ValueError("treatments: one of them is named twice")
+        foreign = sorted(set(self.order.codes.values()) - set(self.treatments))
+        if foreign:
+            raise ValueError(
+                f"order.codes: {foreign[0]!r} is not among treatments = {list(self.treatments)}"
+            )
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a scan or a score can stand: a visit, in a crossover under one treatment.
+
+    Attributes
+    ----------
+    name : str
+        The visit's name, with the treatment before it where it has one.
+    visit : str
+        The visit.
+    treatment : str or None
+        None outside crossovers, and for visits that all periods have in common.
+    sessions, phenotype_sessions : tuple of str
+        Sessions of scans and of scores.
+    day : float or None
+        Days from the first dose (in a crossover: of the period).
+    """
+
+    name: str
+    visit: str
+    treatment: str | None
+    sessions: tuple[str, ...]
+    phenotype_sessions: tuple[str, ...]
+    day: float | None
 
 
 class VisitSection(Section):
@@ -140,7 +214,31 @@ class VisitSection(Section):
     phenotype_sessions: tuple[str, ...] = Field(
         (), description="Session labels of this visit in the clinical tables; default: sessions"
     )
-    day: float | None = Field(None, description="Days from the first dose")
+    treatment_sessions: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Crossover: treatment -> sessions of this visit in that treatment's period",
+    )
+    treatment_phenotype_sessions: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="The same in the clinical tables; default: treatment_sessions",
+    )
+    day: float | None = Field(
+        None, description="Days from the first dose; in a crossover, from the period's"
+    )
+
+    @property
+    def by_treatment(self) -> bool:
+        """Return whether each treatment has this visit."""
+        return bool(self.treatment_sessions or self.treatment_phenotype_sessions)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> VisitSection:
+        if self.by_treatment and (self.sessions or self.phenotype_sessions):
+            raise ValueError(
+                "sessions and treatment_sessions both say where its data are; a visit is either "
+                "common to all periods or one of each treatment"
+            )
+        return self
 
 
 class GroupsSection(Section):
@@ -486,6 +584,26 @@ class Study(Section):
         return tuple(visit.name for visit in self.visit)
 
     @property
+    def is_crossover(self) -> bool:
+        """Return whether each person is given the treatments one after the other."""
+        return self.design.kind == "crossover"
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Return where scans and scores can stand, in order.
+
+        Outside crossovers these are the visits. In a crossover neighbouring visits that each
+        treatment has come treatment by treatment.
+        """
+        found: list[Place] = []
+        for by_treatment, run in groupby(self.visit, key=lambda visit: visit.by_treatment):
+            visits = list(run)
+            treatments = self.design.treatments if by_treatment else (None,)
+            places = (_place(one, treatment) for treatment in treatments for one in visits)
+            found += [place for place in places if place is not None]
+        return tuple(found)
+
+    @property
     def derivatives(self) -> Path | None:
         """Return the folder with the scans; None for a study of tables alone."""
         text = self.data.derivatives
@@ -516,6 +634,25 @@ class Study(Section):
     def as_plain(self) -> dict[str, Any]:
         """Return the study, defaults filled in, as plain data (paths as they were written)."""
         return self.model_dump(mode="json")
+
+
+def _place(visit: VisitSection, treatment: str | None) -> Place | None:
+    if treatment is None:
+        name, sessions, scored = visit.name, visit.sessions, visit.phenotype_sessions
+    else:
+        name = f"{treatment} {visit.name}"
+        sessions = visit.treatment_sessions.get(treatment, ())
+        scored = visit.treatment_phenotype_sessions.get(treatment, ())
+        if not sessions and not scored:
+            return None
+    return Place(
+        name=name,
+        visit=visit.name,
+        treatment=treatment,
+        sessions=sessions,
+        phenotype_sessions=scored or sessions,
+        day=visit.day,
+    )
 
 
 def expand(text: str, *, key: str) -> str:

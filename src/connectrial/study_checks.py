@@ -20,6 +20,10 @@ from connectrial.study import (
 BUILT_IN_VARIABLES = ("visit", "time", "day", "baseline")
 
 
+#: Variables of crossovers: what was given, when, and in which order.
+CROSSOVER_VARIABLES = ("treatment", "period", "sequence")
+
+
 def modelled_analyses(study: Study) -> list[tuple[str, HypothesisSection | ClinicalSection]]:
     """Return the analyses that have a model and tests, with the section they stand in."""
     found: list[tuple[str, HypothesisSection | ClinicalSection]] = []
@@ -104,20 +108,8 @@ def _contradictions(study: Study) -> list[str]:
             f"the {what} {name!r} is declared twice; give each a name of its own"
             for name in sorted({name for name in names if names.count(name) > 1})
         ]
-    owner: dict[str, str] = {}
-    for visit in study.visit:
-        for session in visit.sessions:
-            if session in owner:
-                problems.append(
-                    f"[[visit]] {visit.name!r}: session {session!r} already belongs to visit "
-                    f"{owner[session]!r}; a session has one visit"
-                )
-            owner[session] = visit.name
-        if not visit.sessions and not visit.phenotype_sessions:
-            problems.append(
-                f"[[visit]] {visit.name!r}: has neither sessions nor phenotype_sessions; say which "
-                "sessions on disk belong to it"
-            )
+    problems += _session_problems(study)
+    problems += _crossover_problems(study)
     days = [(visit.name, visit.day) for visit in study.visit if visit.day is not None]
     for (before, first), (after, second) in pairwise(days):
         if second < first:
@@ -136,11 +128,80 @@ def _contradictions(study: Study) -> list[str]:
     return problems
 
 
+def _session_problems(study: Study) -> list[str]:
+    problems = []
+    owner: dict[str, str] = {}
+    for place in study.places:
+        for session in place.sessions:
+            if session in owner:
+                problems.append(
+                    f"[[visit]] {place.name!r}: session {session!r} already belongs to visit "
+                    f"{owner[session]!r}; a session has one visit"
+                )
+            owner[session] = place.name
+    problems += [
+        f"[[visit]] {visit.name!r}: has neither sessions nor phenotype_sessions; say which "
+        "sessions on disk belong to it"
+        for visit in study.visit
+        if not (visit.sessions or visit.phenotype_sessions or visit.by_treatment)
+    ]
+    return problems
+
+
+def _crossover_problems(study: Study) -> list[str]:
+    """Check that treatments, their sessions and the visits of a crossover fit together."""
+    problems = []
+    for visit in study.visit:
+        for key in ("treatment_sessions", "treatment_phenotype_sessions"):
+            named = getattr(visit, key)
+            if named and not study.is_crossover:
+                problems.append(
+                    f"[[visit]] {visit.name!r} {key}: belongs to [design] kind = 'crossover'; use "
+                    f"{key.removeprefix('treatment_')}"
+                )
+                continue
+            problems += [
+                f"[[visit]] {visit.name!r} {key}: there is no treatment {name!r}"
+                f"{did_you_mean(name, study.design.treatments)}"
+                for name in named
+                if name not in study.design.treatments
+            ]
+    if not study.is_crossover:
+        return problems
+    if study.arms is not None:
+        problems.append(
+            "[arms]: people of a crossover are not randomised to arms but to orders of treatments; "
+            "take the section out ([design] order says who was given what when)"
+        )
+    by_treatment = [visit.name for visit in study.visit if visit.by_treatment]
+    if not by_treatment:
+        problems.append(
+            "[design] kind = 'crossover': no [[visit]] has treatment_sessions = {TREATMENT = [...]}"
+        )
+    stand_in = study.design.period_baseline
+    if stand_in is not None and stand_in not in by_treatment:
+        problems.append(
+            f"[design] period_baseline: {stand_in!r} is no visit of each treatment"
+            f"{did_you_mean(stand_in, by_treatment)}"
+        )
+    problems += [
+        f"[[exploration]] {one.name!r} method: {one.method!r} would exchange observations across "
+        "the periods of a crossover; take fdr_bh or another that does not permute"
+        for one in study.exploration
+        if one.method in ("max", "tfnbs", "nbs-extent", "nbs-intensity")
+    ]
+    return problems
+
+
 def model_variables(study: Study) -> tuple[str, ...]:
     """Return the names that terms of models may use in this study."""
     names = list(BUILT_IN_VARIABLES)
     names += ["arm"] if study.arms is not None else []
     names += ["group"] if study.groups is not None else []
+    if study.is_crossover:
+        # An endpoint of a crossover is reached or not under each treatment: no factor of a person.
+        names += CROSSOVER_VARIABLES
+        return (*names, *study.variables)
     return (*names, *study.endpoints, *study.variables)
 
 
@@ -158,6 +219,8 @@ def _levels_of(study: Study, variable: str) -> tuple[str, ...]:
         return study.visits
     if variable == "arm" and study.arms is not None:
         return study.arms.levels
+    if variable == "treatment":
+        return study.design.treatments
     if variable == "group" and study.groups is not None:
         return tuple(name for name in (study.groups.patients, study.groups.controls) if name)
     endpoint: EndpointSection | None = study.endpoints.get(variable)

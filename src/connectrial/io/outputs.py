@@ -215,9 +215,12 @@ def _tidy_means(table: pd.DataFrame) -> pd.DataFrame:
 def _typed(table: pd.DataFrame, known: Mapping[str, Any]) -> pd.DataFrame:
     """Give visits back their order; empty text is empty, not missing."""
     if "visit" in table:
-        visits = known["Plan"]["visits"]
-        if set(table["visit"].dropna()) <= set(visits):
-            table["visit"] = pd.Categorical(table["visit"], categories=visits, ordered=True)
+        present = set(table["visit"].dropna())
+        plan = known["Plan"]
+        for order in (plan["visits"], plan.get("places", ())):
+            if present <= set(order):
+                table["visit"] = pd.Categorical(table["visit"], categories=order, ordered=True)
+                break
     for column in ("reason", "left_out", "missing_parcels", "session", "run", "by", "by_factor"):
         if column in table:
             table[column] = table[column].fillna("")

@@ -11,6 +11,12 @@ import pandas as pd
 
 from connectrial.errors import ModelError
 from connectrial.fc.networks import NetworkDefinition
+from connectrial.plan.crossover import (
+    baselines,
+    crossover_notes,
+    with_treatments,
+    within_treatments,
+)
 from connectrial.plan.people import People
 from connectrial.stats.design import Design, build_design
 from connectrial.study import (
@@ -134,24 +140,19 @@ def plan_analyses(
     for exploration in study.exploration:
         model = study.model[exploration.model]
         rows, who = _who(study, observed, exploration.who)
-        planned.append(
-            _with_design(
-                PlannedAnalysis(
-                    name=exploration.name,
-                    title=exploration.name,
-                    what="edges",
-                    role="exploratory",
-                    outcome="every edge",
-                    analysis_set=who,
-                    model=model,
-                    terms=expanded_terms(model.fixed),
-                    tests=(exploration.test,),
-                    notes=(_over_edges(exploration),),
-                ),
-                _model_rows(study, rows, model),
-                one_column=True,
-            )
+        plan = PlannedAnalysis(
+            name=exploration.name,
+            title=exploration.name,
+            what="edges",
+            role="exploratory",
+            outcome="every edge",
+            analysis_set=who,
+            model=model,
+            terms=expanded_terms(model.fixed),
+            tests=(exploration.test,),
+            notes=(_over_edges(exploration),),
         )
+        planned.append(_with_design(*_laid_out(study, people, plan, rows), one_column=True))
     return planned
 
 
@@ -193,7 +194,7 @@ def _plan_hypothesis(
         edges=edges,
         notes=_response_note(study, expanded_terms(model.fixed)),
     )
-    return _with_design(plan, _model_rows(study, rows, model))
+    return _with_design(*_laid_out(study, people, plan, rows))
 
 
 def _title(name: str, about: str) -> str:
@@ -241,26 +242,58 @@ def _everyone(study: Study) -> str:
     return "all with a known arm" if study.arms is not None else "everyone"
 
 
-def _model_rows(study: Study, rows: pd.DataFrame, model: ModelSection) -> pd.DataFrame:
+def _laid_out(
+    study: Study,
+    people: People,
+    plan: PlannedAnalysis,
+    rows: pd.DataFrame,
+    *,
+    keep: Sequence[str] = (),
+    baseline: str | None = None,
+) -> tuple[PlannedAnalysis, pd.DataFrame]:
+    """Choose the rows of an analysis' model and give its variables their order."""
+    model = plan.model
+    assert model is not None  # noqa: S101 - only models come here
+    if study.is_crossover:
+        variables = {v for term in plan.terms for v in term_variables(term)}
+        notes: list[str] = []
+        if "place" not in rows:
+            rows = with_treatments(rows, study=study, periods=people.periods)
+        rows = within_treatments(rows, variables, notes)
+        notes += crossover_notes(study, variables, baseline=baseline)
+        plan = replace(plan, notes=(*plan.notes, *notes))
+        keep = (*keep, "place", "treatment", "period")
+    return plan, _model_rows(study, people, rows, model, keep=keep)
+
+
+def _model_rows(
+    study: Study, people: People, rows: pd.DataFrame, model: ModelSection, *, keep: Sequence[str]
+) -> pd.DataFrame:
     """Give the variables of a model their order; visits that no row has are no levels."""
-    visits = [visit for visit in (*study.visits, CONTROLS) if (rows["visit"] == visit).any()]
     ready = rows.reset_index(drop=True)
+    visits = [visit for visit in (*study.visits, CONTROLS) if (ready["visit"] == visit).any()]
     ready["visit"] = pd.Categorical(ready["visit"].astype(str), categories=visits, ordered=True)
     ready["time"] = ready["visit"]
     if "day" not in ready:
         days = {visit.name: visit.day for visit in study.visit}
         ready["day"] = [np.nan if days.get(v) is None else days[v] for v in ready["visit"]]
-    for name, levels in _factor_levels(study).items():
+    for name, levels in _factor_levels(study, people).items():
         if name in ready:
             present = [level for level in levels if (ready[name] == level).any()]
             ready[name] = pd.Categorical(ready[name], categories=present, ordered=True)
     used = {variable for term in model.fixed for variable in term_variables(term)}
     used |= set(grouping_variables(model))
+    used |= set(keep)
     return ready[["subject", "visit", *sorted(used - {"visit"} - (used - set(ready.columns)))]]
 
 
-def _factor_levels(study: Study) -> dict[str, tuple[str, ...]]:
+def _factor_levels(study: Study, people: People) -> dict[str, tuple[str, ...]]:
     levels: dict[str, tuple[str, ...]] = {}
+    if study.is_crossover:
+        n_periods = len(study.design.order.columns) if study.design.order is not None else 0
+        levels["treatment"] = study.design.treatments
+        levels["period"] = tuple(str(number + 1) for number in range(n_periods))
+        levels["sequence"] = people.factors.get("sequence", ())
     if study.groups is not None:
         levels["group"] = tuple(g for g in (study.groups.patients, study.groups.controls) if g)
     if study.arms is not None:
@@ -308,8 +341,9 @@ def _with_design(
 def _validity_notes(model: ModelSection, used: pd.DataFrame) -> list[str]:
     """Warn where simulation found the declared degrees of freedom wanting (docs, Validation)."""
     people = used["subject"].nunique()
-    visits = used["visit"].nunique()
-    incomplete = bool((used.groupby("subject")["visit"].nunique() < visits).any())
+    place = "place" if "place" in used else "visit"
+    visits = used[place].nunique()
+    incomplete = bool((used.groupby("subject")[place].nunique() < visits).any())
     better = "Kenward-Roger keeps to .05 more closely and stands beside it"
     if model.df == "none" and people <= SMALL_TRIAL:
         return [
@@ -398,7 +432,7 @@ def _plan_clinical(study: Study, people: People) -> list[PlannedAnalysis]:
     for clinical in study.clinical:
         model = study.model[clinical.model]
         mine = people.scores.loc[people.scores["scale"] == clinical.scale]
-        rows = clinical_rows(people, mine, baseline=clinical.baseline)
+        rows = clinical_rows(study, people, mine, baseline=clinical.baseline)
         if clinical.outcome == "change":
             rows = rows.loc[rows["change"].notna()]
         if clinical.visits:
@@ -424,17 +458,33 @@ def _plan_clinical(study: Study, people: People) -> list[PlannedAnalysis]:
                 replace(plan, problems=(f"there are no {clinical.scale} scores to model",))
             )
             continue
-        ready = _model_rows(study, rows, model)
-        ready[clinical.outcome] = rows[clinical.outcome].to_numpy()
-        planned.append(_with_design(plan, ready))
+        keep = (
+            (clinical.outcome, "period_baseline")
+            if "period_baseline" in rows
+            else (clinical.outcome,)
+        )
+        planned.append(
+            _with_design(
+                *_laid_out(study, people, plan, rows, keep=keep, baseline=clinical.baseline)
+            )
+        )
     return planned
 
 
-def clinical_rows(people: People, scores: pd.DataFrame, *, baseline: str | None) -> pd.DataFrame:
+def clinical_rows(
+    study: Study, people: People, scores: pd.DataFrame, *, baseline: str | None
+) -> pd.DataFrame:
     """Return scores of analysed people with their factors; change and baseline where asked."""
     included = people.subjects.loc[people.subjects["included"]]
     rows = scores.merge(included.drop(columns=["included", "reason"]), on="subject", how="inner")
-    if baseline is not None:
+    if study.is_crossover:
+        rows = with_treatments(rows, study=study, periods=people.periods)
+        if baseline is not None:
+            rows = rows.join(baselines(scores, rows, study=study, baseline=baseline))
+            order = {visit: number for number, visit in enumerate(study.visits)}
+            later = rows["visit"].map(order) > order[baseline]
+            rows["change"] = (rows["score"] - rows["baseline"]).where(later)
+    elif baseline is not None:
         changes = change_from_baseline(rows, baseline=baseline)
         rows["baseline"] = changes["baseline"].to_numpy()
         rows["change"] = changes["change"].to_numpy()
@@ -451,11 +501,16 @@ def _plan_endpoints(study: Study, people: People) -> list[PlannedAnalysis]:
         yes = int(known["met"].astype(bool).sum())
         missing = len(mine) - len(known)
         notes = [f"{yes} of {len(known)} {section.levels[0]}s at {section.visit}"]
-        notes += (
-            [f"{missing} people without it: {'; '.join(sorted(set(mine['reason']) - {''}))}"]
-            if missing
-            else []
-        )
+        if "treatment" in known:
+            counts = [
+                f"{int(one['met'].astype(bool).sum())} of {len(one)} under {treatment}"
+                for treatment, one in known.groupby("treatment", sort=False)
+            ]
+            notes = [f"{section.levels[0]}s at {section.visit}: {', '.join(counts)}"]
+        if missing:
+            who = "observations" if study.is_crossover else "people"
+            why = "; ".join(sorted(set(mine["reason"]) - {""}))
+            notes.append(f"{missing} {who} without it: {why}")
         planned.append(
             PlannedAnalysis(
                 name=name,
@@ -464,8 +519,8 @@ def _plan_endpoints(study: Study, people: People) -> list[PlannedAnalysis]:
                 role="descriptive",
                 outcome=name,
                 analysis_set="all with a score",
-                rows=mine[["subject", "met"]],
-                n_subjects=len(known),
+                rows=mine[["subject", "met", *(["treatment"] if "treatment" in mine else [])]],
+                n_subjects=known["subject"].nunique(),
                 n_observations=len(known),
                 notes=tuple(notes),
             )

@@ -85,9 +85,10 @@ class Plan:
 
     @property
     def visits(self) -> tuple[str, ...]:
-        """Return the visits in order; controls' own last, where there are scans of controls."""
+        """Return the visits in order (in a crossover, under each treatment); controls' own last."""
         has_controls = (self.people.scans["visit"] == CONTROLS).any()
-        return (*self.study.visits, CONTROLS) if has_controls else self.study.visits
+        places = tuple(place.name for place in self.study.places)
+        return (*places, CONTROLS) if has_controls else places
 
     def kept_frames(self, scan_name: str) -> BoolArray | None:
         """Return which frames of a run survive censoring; None for matrices."""
@@ -246,7 +247,7 @@ def flow_and_availability(
     steps = flow(
         people.subjects,
         scans,
-        visits=[*study.visits, CONTROLS],
+        visits=[*(place.name for place in study.places), CONTROLS],
         scan_visits=list(expected),
         available=available,
     )
@@ -255,7 +256,7 @@ def flow_and_availability(
 
 def _scan_visits(study: Study, scans: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     """Return the sessions of each visit that has scans; controls are expected once."""
-    visits = {visit.name: visit.sessions for visit in study.visit if visit.sessions}
+    visits = {place.name: place.sessions for place in study.places if place.sessions}
     if (scans["visit"] == CONTROLS).any():
         visits[CONTROLS] = ("any",)
     return visits if len(scans) else {}
@@ -268,13 +269,14 @@ def _availability(
     expected: Mapping[str, tuple[str, ...]],
 ) -> pd.DataFrame:
     subjects = list(people.subjects["subject"])
-    own = dict.fromkeys(subjects, study.visits)
+    places = tuple(place.name for place in study.places)
+    own = dict.fromkeys(subjects, places)
     if study.groups is not None and study.groups.controls is not None:
         is_control = people.subjects["group"] == study.groups.controls
         own |= dict.fromkeys(people.subjects.loc[is_control, "subject"], (CONTROLS,))
     scored = people.scores.loc[people.scores["score"].notna()]
     score_visits = {
-        str(scale): tuple(v for v in study.visits if v in set(mine["visit"].astype(str)))
+        str(scale): tuple(v for v in places if v in set(mine["visit"].astype(str)))
         for scale, mine in scored.groupby("scale", sort=False)
     }
     return availability(

@@ -13,9 +13,11 @@ from connectrial.errors import InputError, did_you_mean
 from connectrial.fc.censoring import censor_frames
 from connectrial.fc.denoising import check_order
 from connectrial.fc.strategies import check_strategy
+from connectrial.plan.crossover import plan_periods
 from connectrial.plan.survey import Survey
 from connectrial.study import CensoringSection, EndpointSection, Study
 from connectrial.trial.endpoints import remission, response
+from connectrial.trial.periods import Periods
 from connectrial.trial.visits import CONTROLS, average_sessions, visit_of_session
 
 SCAN_COLUMNS = [
@@ -58,6 +60,8 @@ class People:
         Levels of each factor in declared order.
     problems, notes : list of str
         What must be put right; what a reader should know.
+    periods : Periods or None
+        Of a crossover: when each person was given what.
     """
 
     subjects: pd.DataFrame
@@ -68,6 +72,7 @@ class People:
     factors: Mapping[str, tuple[str, ...]]
     problems: list[str]
     notes: list[str]
+    periods: Periods | None = None
 
 
 def plan_people(study: Study, survey: Survey) -> People:
@@ -89,8 +94,12 @@ def plan_people(study: Study, survey: Survey) -> People:
     notes: list[str] = []
     subjects, factors = _subjects(study, survey, problems)
     scores = _scores(study, survey, problems, notes)
-    endpoints = _endpoints(study, scores, subjects, problems)
-    for name, section in study.endpoints.items():
+    periods = plan_periods(study, survey, subjects, problems, notes)
+    if periods is not None:
+        factors["sequence"] = periods.sequences
+    endpoints = _endpoints(study, scores, subjects, periods, problems)
+    # In a crossover an endpoint is reached or not under each treatment: no factor of a person.
+    for name, section in () if study.is_crossover else study.endpoints.items():
         mine = endpoints.loc[endpoints["endpoint"] == name].set_index("subject")["met"]
         met = mine.reindex(subjects["subject"]).to_numpy(dtype=object)
         yes, no = section.levels
@@ -108,6 +117,7 @@ def plan_people(study: Study, survey: Survey) -> People:
         factors=factors,
         problems=problems,
         notes=notes,
+        periods=periods,
     )
 
 
@@ -222,8 +232,9 @@ def _person_column(
 
 def _scores(study: Study, survey: Survey, problems: list[str], notes: list[str]) -> pd.DataFrame:
     columns = ["subject", "visit", "scale", "score", "day"]
-    visits = {visit.name: visit.phenotype_sessions or visit.sessions for visit in study.visit}
-    visit_of = visit_of_session(visits)
+    visit_of = visit_of_session(
+        {place.name: place.phenotype_sessions or place.sessions for place in study.places}
+    )
     tables = []
     for scale, section in study.scales.items():
         wanted = section.column or scale
@@ -265,13 +276,17 @@ def _scores(study: Study, survey: Survey, problems: list[str], notes: list[str])
     days = together.groupby(["scale", "subject", "visit"], sort=False)["day"].mean().to_numpy()
     averaged["day"] = days
     averaged["visit"] = pd.Categorical(
-        averaged["visit"], categories=list(study.visits), ordered=True
+        averaged["visit"], categories=[place.name for place in study.places], ordered=True
     )
     return averaged[columns]
 
 
 def _endpoints(
-    study: Study, scores: pd.DataFrame, subjects: pd.DataFrame, problems: list[str]
+    study: Study,
+    scores: pd.DataFrame,
+    subjects: pd.DataFrame,
+    periods: Periods | None,
+    problems: list[str],
 ) -> pd.DataFrame:
     people = _who_has_endpoints(study, subjects)
     tables = []
@@ -279,10 +294,14 @@ def _endpoints(
         if scores.empty or section.scale not in set(scores["scale"]):
             continue
         try:
-            tables.append(_endpoint(name, section, scores, people))
+            if not study.is_crossover:
+                tables.append(_endpoint(name, section, scores, people))
+            elif periods is not None:
+                tables += _endpoint_by_treatment(study, name, section, scores, people, periods)
         except InputError as error:
             problems.extend(f"[endpoints.{name}]: {problem}" for problem in error.problems)
     columns = ["subject", "endpoint", "visit", "met", "reason"]
+    columns += ["treatment"] if study.is_crossover else []
     if not tables:
         return pd.DataFrame(columns=columns)
     return pd.concat(tables, ignore_index=True)[columns]
@@ -294,6 +313,35 @@ def _who_has_endpoints(study: Study, subjects: pd.DataFrame) -> list[str]:
     if study.groups is not None:
         rows = subjects.loc[subjects["group"] == study.groups.patients]
     return list(rows["subject"])
+
+
+def _endpoint_by_treatment(
+    study: Study,
+    name: str,
+    section: EndpointSection,
+    scores: pd.DataFrame,
+    people: list[str],
+    periods: Periods,
+) -> list[pd.DataFrame]:
+    """Judge an endpoint under each treatment, of the people who were given it."""
+    names = {place.name for place in study.places}
+
+    def placed(visit: str | None, treatment: str) -> str | None:
+        own = f"{treatment} {visit}"
+        return own if own in names else visit
+
+    tables = []
+    for treatment in study.design.treatments:
+        given = periods.period[treatment].notna()
+        mine = [one for one in people if given.get(one, False)]
+        moved = section.model_copy(
+            update={
+                "visit": placed(section.visit, treatment),
+                "baseline": placed(section.baseline, treatment),
+            }
+        )
+        tables.append(_endpoint(name, moved, scores, mine).assign(treatment=treatment))
+    return tables
 
 
 def _endpoint(
@@ -324,7 +372,7 @@ def _endpoint(
 def _scans(
     study: Study, survey: Survey, subjects: pd.DataFrame, problems: list[str], notes: list[str]
 ) -> tuple[pd.DataFrame, dict[str, BoolArray]]:
-    visit_of = visit_of_session({visit.name: visit.sessions for visit in study.visit})
+    visit_of = visit_of_session({place.name: place.sessions for place in study.places})
     people = subjects.set_index("subject")
     by_decision = {
         (one.subject.removeprefix("sub-"), one.session.removeprefix("ses-")): one.reason

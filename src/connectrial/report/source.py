@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from connectrial.results import Result, Results
+from connectrial.trial.periods import repeat_common
 
 NOT_STATED = "not stated"
 _TEST_KINDS = ("coefficient", "contrast", "F test", "difference", "risk difference", "correlation")
@@ -39,6 +40,18 @@ def without_marks(results: Results) -> Results:
 def visits(results: Results) -> list[str]:
     """Return the visits in the plan's order."""
     return [str(visit) for visit in results.plan.get("visits", ())]
+
+
+def places(results: Results) -> list[str]:
+    """Return where scans and scores stand, in order: in a crossover each visit under each treatment."""
+    return [str(place) for place in results.plan.get("places", ())] or visits(results)
+
+
+def under_each_treatment(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
+    """Repeat what all periods of a crossover have in common under each treatment, for courses."""
+    if "treatment" not in rows.columns:
+        return rows
+    return repeat_common(rows, treatments=factors(results).get("treatment", []))
 
 
 def factors(results: Results) -> dict[str, list[str]]:
@@ -92,10 +105,10 @@ def included_people(results: Results) -> set[str] | None:
 def split_factor(results: Results, rows: pd.DataFrame) -> tuple[str | None, list[str]]:
     """Choose the factor that sets people apart in descriptive figures, and its levels.
 
-    What people were randomised to comes first, then patients and controls, then endpoints.
+    What people were randomised to or given comes first, then patients and controls, then endpoints.
     """
     known = factors(results)
-    for name in [*(n for n in ("arm", "group") if n in known), *known]:
+    for name in [*(n for n in ("arm", "treatment", "group") if n in known), *known]:
         if name in rows.columns:
             present = set(rows[name].dropna().astype(str))
             levels = [level for level in known[name] if level in present]

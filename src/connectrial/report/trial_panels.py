@@ -14,8 +14,11 @@ from connectrial.report.source import (
     NOT_STATED,
     factor_of,
     factors,
+    patients_level,
+    places,
     split_factor,
     table,
+    under_each_treatment,
     visit_days,
     visits,
     with_factors,
@@ -61,7 +64,7 @@ def availability_panel(results: Results) -> Panel | None:
     blocks = {name: _by_completeness(ready, members) for name, members in blocks.items()}
     counts = ready["state"].astype(str).value_counts()
     words = ", ".join(f"{counts[state]} {state}" for state in STATES if state in counts)
-    figure = plot_availability(ready, visits=visits(results), blocks=blocks)
+    figure = plot_availability(ready, visits=places(results), blocks=blocks)
     return Panel(
         name="availability",
         title="Who was seen when",
@@ -90,6 +93,11 @@ def course_panels(results: Results) -> list[Panel]:
     if scores is None:
         return []
     ready = with_factors(results, scores.dropna(subset=["score", "visit"]))
+    if "treatment" in ready:
+        # A course of each treatment is one of people who were given it.
+        patients = patients_level(results)
+        ready = ready if patients is None else ready[ready["group"].astype(str) == patients]
+        ready = under_each_treatment(results, ready)
     panels = []
     for scale in dict.fromkeys(ready["scale"].astype(str)):
         own = ready[ready["scale"].astype(str) == scale]
@@ -187,7 +195,9 @@ def rates_panel(results: Results) -> Panel | None:
             met = round(float(row["estimate"]) * float(row["n_subjects"]))
             title = str(row["outcome"] or result.title)
             term = str(row["term"])
-            label = title if term in (title, result.name, "") else f"{title}: {term}"
+            # "response, ketamine" says already what it is a share of.
+            named = term.startswith(title) or term in (result.name, "")
+            label = (term or title) if named else f"{title}: {term}"
             rows.append(
                 {
                     "label": label,
@@ -222,7 +232,7 @@ def quality_panels(results: Results) -> list[Panel]:
     if factor is not None and ready[factor].isna().any():
         ready[factor] = ready[factor].astype("object").where(ready[factor].notna(), NOT_STATED)
         levels = [*levels, NOT_STATED]
-    order = [*visits(results), *sorted(ready["visit"].dropna().astype(str).unique())]
+    order = [*places(results), *sorted(ready["visit"].dropna().astype(str).unique())]
     order = list(dict.fromkeys(order))
     panels = []
     for measure, words in MEASURES.items():

@@ -30,7 +30,7 @@ from connectrial.report.source import (
     sensitivities,
     tested_rows,
 )
-from connectrial.results import Results
+from connectrial.results import Result, Results
 
 _ROLES = ("primary", "negative control")
 
@@ -42,8 +42,7 @@ def verdict_table(results: Results) -> Table | None:
         for role in _ROLES
         for result in results.analyses
         if result.role == role
-        for group in same_estimate(tested_rows(results, result))
-        if group["declared"].any()
+        for group in _tests(results, result)
     ]
     if not entries:
         return None
@@ -74,6 +73,14 @@ def verdict_table(results: Results) -> Table | None:
         caption="Primary outcomes, and negative controls beside them",
         cards=True,
     )
+
+
+def _tests(results: Results, result: Result) -> list[pd.DataFrame]:
+    """Return the declared tests of an analysis; contrasts that stand beside them are no verdict."""
+    rows = tested_rows(results, result)
+    members = rows[(rows["kind"] != "contrast") | (rows["family"] != "")]
+    groups = same_estimate(members if len(members) else rows)
+    return [group for group in groups if group["declared"].any()]
 
 
 def _cells(
@@ -184,8 +191,7 @@ def verdict_sentences(results: Results) -> list[str]:
         for role in _ROLES
         for result in results.analyses
         if result.role == role
-        for group in same_estimate(tested_rows(results, result))
-        if group["declared"].any()
+        for group in _tests(results, result)
     ]
 
 

@@ -12,6 +12,12 @@ from connectrial.errors import ConnectrialError
 from connectrial.plan import Plan, PlannedAnalysis
 from connectrial.plan.analyses import SMALL_TRIAL
 from connectrial.results import COLUMNS, Result, tidy
+from connectrial.run.crossing import (
+    is_crossover,
+    paired_response,
+    sensitivities,
+    treatment_rows,
+)
 from connectrial.run.model_rows import (
     describe_design,
     estimate_rows,
@@ -22,6 +28,7 @@ from connectrial.run.model_rows import (
     sensitivity_rows,
 )
 from connectrial.stats.compare import compare_groups
+from connectrial.stats.exact import mcnemar
 from connectrial.stats.multiplicity import adjust
 from connectrial.stats.proportions import proportion, risk_difference
 from connectrial.stats.reliability import icc, repeatability
@@ -97,7 +104,9 @@ def analyse_score(plan: PlannedAnalysis, unit: str, endpoints: Sequence[str]) ->
 
 def _attach(rows: pd.DataFrame, values: pd.DataFrame, column: str) -> pd.DataFrame:
     """Put measured values beside planned rows, keeping the rows' order and levels."""
-    keys = pd.MultiIndex.from_arrays([rows["subject"].astype(str), rows["visit"].astype(str)])
+    # In a crossover a visit comes under each treatment, and values are stored by both.
+    place = rows["place" if "place" in rows else "visit"].astype(str)
+    keys = pd.MultiIndex.from_arrays([rows["subject"].astype(str), place])
     by_key = values.set_index([values["subject"].astype(str), values["visit"].astype(str)])[column]
     return rows.assign(**{column: by_key.reindex(keys).to_numpy(dtype=np.float64)})
 
@@ -134,6 +143,11 @@ def _mixed(
             rows += sensitivity_rows(plan, fuller, added, unit=unit)
         except ConnectrialError as error:
             notes += [f"sensitivity with {', '.join(added)} not done: {p}" for p in error.problems]
+    if is_crossover(plan):
+        rows += treatment_rows(plan, fit, unit=unit)
+        more, undone = sensitivities(plan, data, outcome=outcome, unit=unit)
+        rows += more
+        notes += undone
     return Result(
         name=plan.name,
         title=plan.title,
@@ -261,6 +275,41 @@ def analyse_reliability(plan: PlannedAnalysis, network_fc: pd.DataFrame) -> Resu
         ),
         citations=("shrout1979",),
         notes=plan.notes,
+    )
+
+
+def analyse_treatments(plan: PlannedAnalysis, treatments: Sequence[str]) -> Result:
+    """Return the proportion that meets an endpoint under each treatment, and the paired difference."""
+    base = base_cells(plan, unit="proportion")
+    counts, pairs = paired_response(plan, treatments)
+    rows = [
+        base
+        | _tidy_cells(proportion(met, n).iloc[0])
+        | {"kind": "proportion", "term": f"{plan.outcome}, {treatment}"}
+        for treatment, met, n in counts
+        if n
+    ]
+    notes = list(plan.notes)
+    for term, met, reference in pairs:
+        row = mcnemar(met, reference).iloc[0]
+        rows.append(base | _tidy_cells(row) | {"kind": "risk difference", "term": term})
+        notes.append(
+            f"{term}: {len(met)} people with both; {row['yes_no']} met it under the first only, "
+            f"{row['no_yes']} under the second only"
+        )
+    return Result(
+        name=plan.name,
+        title=plan.title,
+        role=plan.role,
+        what=plan.what,
+        outcome=plan.outcome,
+        estimates=tidy(rows),
+        methods=(
+            "Proportions under each treatment carry Wilson's 95 % intervals; their difference within "
+            "people has Newcombe's interval for pairs and McNemar's exact p, periods not considered."
+        ),
+        citations=("wilson1927", "newcombe1998", "mcnemar1947"),
+        notes=tuple(notes),
     )
 
 

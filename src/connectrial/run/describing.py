@@ -114,7 +114,11 @@ def _print_availability(plan: Plan, console: Console) -> None:
         pad_edge=False,
         header_style="bold",
     )
-    visits = [one for one in (*plan.study.visits, CONTROLS) if one in set(table["visit"])]
+    visits = [
+        one
+        for one in (*(p.name for p in plan.study.places), CONTROLS)
+        if one in set(table["visit"])
+    ]
     factors = [name for name in plan.people.factors if name in ("group", "arm")]
     for name in ("subject", *factors, *visits):
         shown.add_column(name)

@@ -177,10 +177,10 @@ def _write_design(text: StudyText, protocol: Protocol) -> None:
         clues.append("numbered pairs of sessions before and after")
     if clues:
         text.check(
-            f"this looks like a crossover: {'; '.join(clues)}. Crossovers cannot be declared yet: "
-            "as it stands, sessions are compared within people whatever the order of treatments. "
-            "For a trial of the first period alone, keep its sessions only and make the first "
-            "treatment the arm"
+            f"this looks like a crossover: {'; '.join(clues)}. As it stands, sessions are compared "
+            "within people whatever the order of treatments. If it is one: kind = 'crossover', "
+            "treatments = [reference, ...], order = {columns = [...], codes = {...}}, and visits "
+            "with treatment_sessions = {TREATMENT = [...]} in place of sessions"
         )
 
 

@@ -16,6 +16,7 @@ from connectrial.errors import InputError
 from connectrial.fc.networks import network_fc_detail
 from connectrial.io.series import read_matrix
 from connectrial.plan import Plan, PlannedAnalysis
+from connectrial.plan.crossover import with_treatments
 from connectrial.results import Result, Results
 from connectrial.run.analysing import (
     adjust_families,
@@ -24,14 +25,16 @@ from connectrial.run.analysing import (
     analyse_reliability,
     analyse_response,
     analyse_score,
+    analyse_treatments,
     failed,
     mark_simulated,
 )
 from connectrial.run.exploring import analyse_edges
 from connectrial.run.participant import Progress, SessionJob, SessionOutcome
 from connectrial.trial.endpoints import change_from_baseline
+from connectrial.trial.periods import repeat_common
 from connectrial.trial.summaries import observed_means
-from connectrial.trial.visits import average_sessions
+from connectrial.trial.visits import CONTROLS, average_sessions
 
 _log = logging.getLogger(__name__)
 
@@ -107,7 +110,8 @@ class _Sessions:
         """Return (n_observations, n_edges) Fisher z in the order of planned rows."""
         assert self.edges is not None  # noqa: S101 - asked for at the start
         empty = np.full(len(self.upper[0]), np.nan)
-        keys = zip(rows["subject"].astype(str), rows["visit"].astype(str), strict=True)
+        place = rows["place" if "place" in rows else "visit"].astype(str)
+        keys = zip(rows["subject"].astype(str), place, strict=True)
         return np.vstack([_mean(*self.edges[k]) if k in self.edges else empty for k in keys])
 
 
@@ -210,6 +214,8 @@ def _analyse(
             equal_variance=section.equal_variance,
         )
         return result, None
+    if one.what == "response" and plan.study.is_crossover:
+        return analyse_treatments(one, plan.study.design.treatments), None
     if one.what == "response":
         arms = plan.people.subjects.set_index("subject").get("arm")
         return analyse_response(one, arms, plan.people.factors.get("arm", ())), None
@@ -272,8 +278,9 @@ def _plan_facts(plan: Plan) -> dict[str, Any]:
         "version": __version__,
         "simulated": plan.simulated,
         "stand_ins": list(plan.study.study.stand_ins),
-        "visits": list(plan.visits),
-        "factors": {name: list(levels) for name, levels in plan.people.factors.items()},
+        **_visit_facts(plan),
+        "factors": {name: list(levels) for name, levels in plan.people.factors.items()}
+        | ({"treatment": list(plan.study.design.treatments)} if plan.study.is_crossover else {}),
         "families": {
             name: {"method": one.method, "size": one.size, "alpha": one.alpha}
             for name, one in plan.study.family.items()
@@ -281,6 +288,24 @@ def _plan_facts(plan: Plan) -> dict[str, Any]:
         "layouts": list(plan.survey.layouts),
         "warnings": list(plan.warnings),
     }
+
+
+def _visit_facts(plan: Plan) -> dict[str, list[str]]:
+    """Return the visits in order, and in a crossover the places: each visit under each treatment."""
+    if not plan.study.is_crossover:
+        return {"visits": list(plan.visits)}
+    extra = [name for name in plan.visits if name == CONTROLS]
+    return {"visits": [*plan.study.visits, *extra], "places": list(plan.visits)}
+
+
+def _by_treatment(plan: Plan, table: pd.DataFrame) -> pd.DataFrame:
+    """Name a crossover's visits as the protocol does, with the treatment in a column of its own."""
+    if not plan.study.is_crossover or table.empty:
+        return table
+    ready = with_treatments(table, study=plan.study, periods=plan.people.periods)
+    visits = _visit_facts(plan)["visits"]
+    ready["visit"] = pd.Categorical(ready["visit"], categories=visits, ordered=True)
+    return ready.drop(columns=["place"])
 
 
 def _tables(
@@ -301,8 +326,8 @@ def _tables(
         "flow": flow,
         "availability": availability,
         "network_fc": network_fc,
-        "visit_fc": visit_fc,
-        "scores": _scores(plan),
+        "visit_fc": _by_treatment(plan, visit_fc),
+        "scores": _by_treatment(plan, _scores(plan)),
         "score_means": _score_means(plan),
         "endpoints": people.endpoints,
         "quality": _quality(scans, outcomes, people.subjects),
@@ -345,12 +370,23 @@ def _score_means(plan: Plan) -> pd.DataFrame:
     factor = "arm" if plan.study.arms is not None else next(iter(plan.study.endpoints), None)
     subjects = plan.people.subjects
     joined = scores.merge(subjects.loc[subjects["included"]], on="subject", how="inner")
+    if plan.study.is_crossover:
+        factor = "treatment"
+        joined = repeat_common(
+            _by_treatment(plan, _patients(plan, joined)), treatments=plan.study.design.treatments
+        )
     tables = []
     for scale, mine in joined.groupby("scale", sort=False):
-        for by in (None, factor) if factor is not None else (None,):
+        overall = () if plan.study.is_crossover else (None,)
+        for by in (*overall, factor) if factor is not None else (None,):
             means = observed_means(mine, value="score", by=by)
             tables.append(means.assign(scale=scale))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def _patients(plan: Plan, rows: pd.DataFrame) -> pd.DataFrame:
+    groups = plan.study.groups
+    return rows if groups is None else rows.loc[rows["group"] == groups.patients]
 
 
 def _quality(

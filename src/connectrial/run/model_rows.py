@@ -75,7 +75,7 @@ def estimate_rows(plan: PlannedAnalysis, fit: MixedFit, *, unit: str) -> list[di
             name = columns[0] if len(columns) == 1 else fit.design.term_name(test)
             rows.append(
                 base
-                | _cells(table.iloc[0])
+                | estimate_cells(table.iloc[0])
                 | {
                     "kind": kind,
                     "term": name,
@@ -86,7 +86,7 @@ def estimate_rows(plan: PlannedAnalysis, fit: MixedFit, *, unit: str) -> list[di
     for column, row in fit.estimates.iterrows():
         if column in tested:
             continue
-        cells = _cells(row) | {"kind": "coefficient", "term": str(column), "declared": True}
+        cells = estimate_cells(row) | {"kind": "coefficient", "term": str(column), "declared": True}
         rows.append(base | cells)
     rows += _change_rows(fit, base)
     for component, row in fit.variance.iterrows():
@@ -119,7 +119,8 @@ def base_row(plan: PlannedAnalysis, fit: MixedFit, *, unit: str) -> dict[str, An
     }
 
 
-def _cells(row: pd.Series) -> dict[str, Any]:
+def estimate_cells(row: pd.Series) -> dict[str, Any]:
+    """Return the cells of a table of estimates that a row of the results has."""
     names = [
         "estimate",
         "se",
@@ -151,8 +152,10 @@ def time_variable(fit: MixedFit) -> str | None:
 
 
 def by_variable(fit: MixedFit) -> str | None:
-    """Return the first factor of the model beside the visits, if it has one."""
+    """Return the factor that a model is about beside the visits: a treatment, else the first."""
     known = [*fit.design.levels, *fit.design.coding]
+    if "treatment" in known:
+        return "treatment"
     return next((name for name in known if name not in _TIME), None)
 
 
@@ -222,7 +225,7 @@ def _change_rows(fit: MixedFit, base: Mapping[str, Any]) -> list[dict[str, Any]]
             suffix = f", {group[0]}" if group else ""
             rows.append(
                 dict(base)
-                | _cells(table.iloc[0])
+                | estimate_cells(table.iloc[0])
                 | {
                     "kind": "contrast",
                     "term": f"{visit} - {visits[0]}{suffix}",
@@ -248,7 +251,7 @@ def sensitivity_rows(
     for test in plan.tests:
         table = fit.test(test)
         columns = fit.design.columns_of(test)
-        cells = _cells(table.iloc[0])
+        cells = estimate_cells(table.iloc[0])
         flags = "; ".join(part for part in (note, str(cells.get("flags", ""))) if part)
         rows.append(
             base

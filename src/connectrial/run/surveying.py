@@ -289,8 +289,8 @@ def _scores(
     if not study.scales:
         return empty, ()
     subjects = {*map(str, participants.index), *(scan.subject for scan in scans)}
-    sessions = {session for visit in study.visit for session in visit.phenotype_sessions}
-    sessions |= {session for visit in study.visit for session in visit.sessions}
+    sessions = {session for place in study.places for session in place.phenotype_sessions}
+    sessions |= {session for place in study.places for session in place.sessions}
     try:
         people = study.located(study.data.participants, key="data.participants")
         maps = [_table_map(study, section) for section in study.data.table]
@@ -311,10 +311,11 @@ def _scores(
         return empty, ()
     problems += table.problems
     notes += table.notes
-    # The order of visits is the protocol's; dates that run against it are most often mistyped.
+    # The order of visits is the protocol's; dates that run against it are most often mistyped. In a
+    # crossover it is another for each sequence, so that no one order can be asked for.
     in_order = [
         session
-        for visit in study.visit
+        for visit in (() if study.is_crossover else study.visit)
         for session in dict.fromkeys((*visit.phenotype_sessions, *visit.sessions))
     ]
     notes += check_dates(table.frame, in_order)

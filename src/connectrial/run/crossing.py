@@ -1,0 +1,254 @@
+"""What a crossover analysis shows beside its model: treatments at each visit, and sensitivities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from connectrial.errors import ConnectrialError
+from connectrial.plan import PlannedAnalysis
+from connectrial.run.model_rows import base_row, estimate_cells, fit_planned, time_variable
+from connectrial.stats.edgewise import fit_edges
+from connectrial.stats.margins import mean_rows
+from connectrial.stats.model_fit import MixedFit
+from connectrial.study_checks import grouping_variables, term_variables
+
+_OF_PERIODS = frozenset({"period", "sequence", "period_baseline"})
+_FIRST = "1"
+
+
+def is_crossover(plan: PlannedAnalysis) -> bool:
+    """Return whether an analysis compares treatments within people."""
+    return any("treatment" in term_variables(term) for term in plan.terms) and (
+        "treatment" in plan.rows
+    )
+
+
+def treatment_rows(
+    plan: PlannedAnalysis, fit: MixedFit, *, unit: str, note: str = ""
+) -> list[dict[str, Any]]:
+    """Return the difference of each treatment from the reference at each visit, and over them.
+
+    Parameters
+    ----------
+    plan : PlannedAnalysis
+        The analysis.
+    fit : MixedFit
+        Its model, or a variant of it.
+    unit : str
+        Of the outcome.
+    note : str
+        What is other about the variant; its rows then are sensitivity.
+
+    Returns
+    -------
+    list of dict
+        Rows of the schema, kind "contrast"; periods and sequences weigh the same.
+    """
+    time = time_variable(fit)
+    names = ["treatment"] if time is None else ["treatment", time]
+    try:
+        levels, weights, _ = mean_rows(fit.design, names, at={})
+    except ConnectrialError:
+        return []
+    base = base_row(plan, fit, unit=unit) | ({"role": "sensitivity"} if note else {})
+    place = {one: number for number, one in enumerate(levels)}
+    treatments = list(dict.fromkeys(one[0] for one in levels))
+    visits = list(dict.fromkeys(one[1:] for one in levels))
+    rows = []
+    for treatment in treatments[1:]:
+        differences = [
+            weights[place[(treatment, *visit)]] - weights[place[(treatments[0], *visit)]]
+            for visit in visits
+        ]
+        named = [
+            (f"{treatment} - {treatments[0]}" + (f" at {visit[0]}" if visit else ""), difference)
+            for visit, difference in zip(visits, differences, strict=True)
+        ]
+        if len(visits) > 1:
+            over = f"{treatment} - {treatments[0]}, mean of {len(visits)} visits"
+            named.append((over, np.mean(differences, axis=0)))
+        for term, difference in named:
+            cells = estimate_cells(fit.contrast(difference).iloc[0])
+            rows.append(
+                base
+                | cells
+                | {
+                    "kind": "contrast",
+                    "term": term,
+                    "declared": not note,
+                    "flags": "; ".join(p for p in (note, str(cells.get("flags", ""))) if p),
+                }
+            )
+    return rows
+
+
+def sensitivities(
+    plan: PlannedAnalysis, data: pd.DataFrame, *, outcome: str, unit: str
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Fit a crossover again to its first period alone, and with period baselines where declared.
+
+    Parameters
+    ----------
+    plan : PlannedAnalysis
+        The analysis.
+    data : DataFrame
+        Its rows with the outcome.
+    outcome : str
+        Column of the outcome.
+    unit : str
+        Of the outcome.
+
+    Returns
+    -------
+    rows : list of dict
+        Role sensitivity, with what is other about them in ``flags``.
+    notes : list of str
+        What could not be done, and why.
+    """
+    rows: list[dict[str, Any]] = []
+    notes: list[str] = []
+    variants = [("period 1 alone, between people", _first_period(plan, data))]
+    if "period_baseline" in data and "baseline" in plan.terms:
+        moved = data.assign(baseline=data["period_baseline"])
+        variants.append(("each period's own baseline (a stand-in)", (plan, moved)))
+    for note, (variant, mine) in variants:
+        try:
+            if mine["subject"].duplicated().any():
+                fit = fit_planned(variant, mine, outcome=outcome)
+                rows += _test_rows(variant, fit, unit=unit, note=note)
+                rows += treatment_rows(variant, fit, unit=unit, note=note)
+            else:
+                rows += _independent_rows(variant, mine, outcome=outcome, unit=unit, note=note)
+        except ConnectrialError as error:
+            notes += [f"sensitivity ({note}) not done: {problem}" for problem in error.problems]
+    return rows, notes
+
+
+def _first_period(
+    plan: PlannedAnalysis, data: pd.DataFrame
+) -> tuple[PlannedAnalysis, pd.DataFrame]:
+    """Take out what a single period cannot have: effects of periods and of their order."""
+    assert plan.model is not None  # noqa: S101 - only analyses with models come here
+    terms = tuple(t for t in plan.terms if not _OF_PERIODS & set(term_variables(t)))
+    random = tuple(
+        term
+        for term in plan.model.random_terms
+        if "period" not in grouping_variables(plan.model.model_copy(update={"random": (term,)}))
+    )
+    model = plan.model
+    if model.covariance is None:
+        model = model.model_copy(update={"random": random or ("1 | subject",)})
+    first = data.loc[data["period"].astype("object") == _FIRST].copy()
+    for name in first.columns:
+        if isinstance(first[name].dtype, pd.CategoricalDtype):
+            first[name] = first[name].cat.remove_unused_categories()
+    return replace(plan, terms=terms, model=model), first.reset_index(drop=True)
+
+
+def _test_rows(
+    plan: PlannedAnalysis, fit: MixedFit, *, unit: str, note: str
+) -> list[dict[str, Any]]:
+    """Return the declared tests of a variant that still has them."""
+    terms = {frozenset(term_variables(term)) for term in plan.terms}
+    base = base_row(plan, fit, unit=unit) | {"role": "sensitivity", "declared": False}
+    rows = []
+    for test in plan.tests:
+        if frozenset(term_variables(test)) not in terms:
+            continue
+        columns = fit.design.columns_of(test)
+        cells = estimate_cells(fit.test(test).iloc[0])
+        one = len(columns) == 1
+        rows.append(
+            base
+            | cells
+            | {
+                "kind": "coefficient" if one else "F test",
+                "term": columns[0] if one else fit.design.term_name(test),
+                "flags": "; ".join(p for p in (note, str(cells.get("flags", ""))) if p),
+            }
+        )
+    return rows
+
+
+def _independent_rows(
+    plan: PlannedAnalysis, data: pd.DataFrame, *, outcome: str, unit: str, note: str
+) -> list[dict[str, Any]]:
+    """Compare treatments between people with one observation each, by least squares."""
+    used = {v for term in plan.terms for v in term_variables(term)}
+    single = [v for v in used if v in data and data[v].nunique() == 1]
+    terms = [t for t in plan.terms if not set(single) & set(term_variables(t))]
+    fits = fit_edges(
+        data[[outcome]].to_numpy(dtype=np.float64),
+        f"y ~ {' + '.join(terms)}",
+        data,
+        df="residual",
+    )
+    rows = []
+    for at, term in enumerate(fits.terms):
+        if not term.startswith("treatment[") or ":" in term:
+            continue
+        level = term.removeprefix("treatment[").removesuffix("]")
+        reference = data["treatment"].cat.categories[0]
+        rows.append(
+            {
+                "analysis": plan.name,
+                "role": "sensitivity",
+                "analysis_set": plan.analysis_set,
+                "outcome": plan.outcome,
+                "unit": unit,
+                "kind": "contrast",
+                "term": f"{level} - {reference}",
+                "alternative": "two-sided",
+                "estimate": float(fits.estimate[at, 0]),
+                "se": float(fits.se[at, 0]),
+                "statistic": float(fits.statistic[at, 0]),
+                "statistic_name": "t",
+                "df": float(fits.df[at, 0]),
+                "df_method": "residual",
+                "p": float(fits.p[at, 0]),
+                "declared": False,
+                "n_subjects": int(fits.n_subjects[0]),
+                "n_observations": int(fits.n_observations[0]),
+                "flags": note,
+            }
+        )
+    return rows
+
+
+def paired_response(
+    plan: PlannedAnalysis, treatments: Sequence[str]
+) -> tuple[list[tuple[str, int, int]], list[tuple[str, pd.Series, pd.Series]]]:
+    """Count an endpoint under each treatment, and pair the people who have two of them.
+
+    Parameters
+    ----------
+    plan : PlannedAnalysis
+        Rows ``subject``, ``treatment``, ``met``.
+    treatments : sequence of str
+        The first is the reference.
+
+    Returns
+    -------
+    counts : list of (treatment, n met, n known)
+    pairs : list of (term, met under the treatment, met under the reference)
+        Aligned by subject, people with both only.
+    """
+    known = plan.rows.loc[plan.rows["met"].notna()]
+    wide = known.pivot(index="subject", columns="treatment", values="met")
+    counts, pairs = [], []
+    for treatment in treatments:
+        if treatment in wide:
+            mine = wide[treatment].dropna().astype(bool)
+            counts.append((treatment, int(mine.sum()), len(mine)))
+    for treatment in treatments[1:]:
+        if treatment in wide and treatments[0] in wide:
+            both = wide[[treatment, treatments[0]]].dropna().astype(bool)
+            if len(both):
+                name = f"{treatment} - {treatments[0]}"
+                pairs.append((name, both[treatment], both[treatments[0]]))
+    return counts, pairs
