@@ -20,7 +20,7 @@ MODULES = {
     "Signals and connectivity": (
         "fc.quality fc.coverage fc.censoring fc.strategies fc.denoising fc.connectivity fc.networks"
     ),
-    "The trial": "trial.visits trial.endpoints trial.flow",
+    "The trial": "trial.visits trial.endpoints trial.flow trial.periods trial.matching",
     "Statistics": (
         "stats.design stats.mixed stats.mmrm stats.model_fit stats.edgewise stats.permutation "
         "stats.network_permutation stats.exchange stats.compare stats.ancova stats.anova "

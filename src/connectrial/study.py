@@ -252,6 +252,29 @@ class GroupsSection(Section):
     )
 
 
+class MatchingSection(Section):
+    """Which controls are compared with the patients: the nearest, by optimal matching."""
+
+    on: tuple[Label, ...] = Field(
+        (),
+        description="Numbers that the distance is made of: [variables.*], or mean_fd_mm, kept_frames, "
+        "kept_minutes (means over a person's analysed scans)",
+    )
+    exact: tuple[Label, ...] = Field(
+        (), description="Variables in which patient and control must be the same"
+    )
+    caliper: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="Variable -> largest difference allowed, in its unit"
+    )
+    ratio: int = Field(1, ge=1, description="Controls per patient")
+
+    @model_validator(mode="after")
+    def _something(self) -> MatchingSection:
+        if not self.on and not self.exact:
+            raise ValueError("needs 'on' (numbers) or 'exact' (factors)")
+        return self
+
+
 class ArmsSection(Section):
     """What people were randomised to."""
 
@@ -552,6 +575,7 @@ class Study(Section):
     design: DesignSection
     visit: tuple[VisitSection, ...] = Field(min_length=1, description="Visits in order")
     groups: GroupsSection | None = None
+    matching: MatchingSection | None = None
     arms: ArmsSection | None = None
     variables: dict[str, VariableSection] = Field(default_factory=dict)
     exclude: tuple[ExcludeSection, ...] = ()

@@ -20,6 +20,9 @@ from connectrial.study import (
 BUILT_IN_VARIABLES = ("visit", "time", "day", "baseline")
 
 
+#: What is known of a person's scans before they are read.
+SCAN_MEASURES = ("mean_fd_mm", "kept_frames", "kept_minutes")
+
 #: Variables of crossovers: what was given, when, and in which order.
 CROSSOVER_VARIABLES = ("treatment", "period", "sequence")
 
@@ -109,6 +112,7 @@ def _contradictions(study: Study) -> list[str]:
             for name in sorted({name for name in names if names.count(name) > 1})
         ]
     problems += _session_problems(study)
+    problems += _matching_problems(study)
     problems += _crossover_problems(study)
     days = [(visit.name, visit.day) for visit in study.visit if visit.day is not None]
     for (before, first), (after, second) in pairwise(days):
@@ -125,6 +129,26 @@ def _contradictions(study: Study) -> list[str]:
         problems.append(
             "[data] derivatives: is needed by [[hypothesis]]; name the folder with the scans"
         )
+    return problems
+
+
+def _matching_problems(study: Study) -> list[str]:
+    matching = study.matching
+    if matching is None:
+        return []
+    problems = []
+    if study.groups is None or study.groups.controls is None:
+        problems.append("[matching]: needs controls; add [groups] with column, patients, controls")
+    numeric = [name for name, one in study.variables.items() if not one.levels]
+    known = [*SCAN_MEASURES, *study.variables]
+    for key in ("on", "caliper", "exact"):
+        for name in getattr(matching, key):
+            if name not in known:
+                problems.append(
+                    f"[matching] {key}: there is no variable {name!r}{did_you_mean(name, known)}"
+                )
+            elif key != "exact" and name not in (*SCAN_MEASURES, *numeric):
+                problems.append(f"[matching] {key}: {name!r} is a factor; put it under exact")
     return problems
 
 

@@ -14,9 +14,11 @@ from connectrial.fc.censoring import censor_frames
 from connectrial.fc.denoising import check_order
 from connectrial.fc.strategies import check_strategy
 from connectrial.plan.crossover import plan_periods
+from connectrial.plan.matched import plan_matching
 from connectrial.plan.survey import Survey
 from connectrial.study import CensoringSection, EndpointSection, Study
 from connectrial.trial.endpoints import remission, response
+from connectrial.trial.matching import Matching
 from connectrial.trial.periods import Periods
 from connectrial.trial.visits import CONTROLS, average_sessions, visit_of_session
 
@@ -62,6 +64,8 @@ class People:
         What must be put right; what a reader should know.
     periods : Periods or None
         Of a crossover: when each person was given what.
+    matching : Matching or None
+        Which controls were chosen for whom.
     """
 
     subjects: pd.DataFrame
@@ -73,6 +77,7 @@ class People:
     problems: list[str]
     notes: list[str]
     periods: Periods | None = None
+    matching: Matching | None = None
 
 
 def plan_people(study: Study, survey: Survey) -> People:
@@ -106,6 +111,7 @@ def plan_people(study: Study, survey: Survey) -> People:
         subjects[name] = [np.nan if pd.isna(flag) else (yes if flag else no) for flag in met]
         factors[name] = section.levels
     scans, kept = _scans(study, survey, subjects, problems, notes)
+    subjects, scans, matching = plan_matching(study, subjects, scans, problems, notes)
     return People(
         subjects=subjects[
             ["subject", *factors, *_numeric(study), "included", "reason"]
@@ -118,6 +124,7 @@ def plan_people(study: Study, survey: Survey) -> People:
         problems=problems,
         notes=notes,
         periods=periods,
+        matching=matching,
     )
 
 

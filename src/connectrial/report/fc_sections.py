@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from connectrial.figures.numbers import format_count, term_words
-from connectrial.report import fc_panels
+from connectrial.report import fc_panels, trial_panels
 from connectrial.report.blocks import (
     Block,
     Section,
@@ -52,7 +52,8 @@ def effects_section(results: Results) -> Section | None:
 def groups_section(results: Results) -> Section | None:
     """Show patients beside controls."""
     panels = fc_panels.groups_panels(results)
-    blocks = [Block(kind="grid", panels=tuple(panels))] if panels else []
+    blocks = [*figure_block(trial_panels.balance_panel(results))]
+    blocks += [Block(kind="grid", panels=tuple(panels))] if panels else []
     for result in results.analyses:
         if result.what == "groups":
             blocks += analysis_blocks(results, result)

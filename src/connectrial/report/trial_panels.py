@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from connectrial.figures.availability import STATES, plot_availability
+from connectrial.figures.balance import plot_balance
 from connectrial.figures.clinical import plot_course, plot_rates
 from connectrial.figures.flow import describe_flow, draw_flow
 from connectrial.figures.numbers import format_number
@@ -74,6 +75,30 @@ def availability_panel(results: Results) -> Panel | None:
         figure=figure,
         data=seen,
         min_width_px=680,
+    )
+
+
+def balance_panel(results: Results) -> Panel | None:
+    """Draw how alike patients and matched controls are."""
+    balance = table(results, "balance")
+    if balance is None:
+        return None
+    balance = balance.assign(level=balance["level"].fillna(""))
+    known = balance.dropna(subset=["smd_before", "smd_after"], how="all")
+    if known.empty:
+        return None
+    words = "; ".join(
+        f"{row.variable} {row.level}".strip() + f" {row.smd_before:.2f} to {row.smd_after:.2f}"
+        for row in known.itertuples()
+    )
+    return Panel(
+        name="balance",
+        title="Patients and matched controls: balance",
+        how="Each line is a variable: open circles before, filled ones after choosing controls. The "
+        "nearer to 0, the more alike; between the dashed lines (0.1) groups usually count as balanced.",
+        alt=f"Standardised differences before and after matching: {words}.",
+        figure=plot_balance(known),
+        data=balance,
     )
 
 

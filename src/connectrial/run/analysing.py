@@ -12,6 +12,7 @@ from connectrial.errors import ConnectrialError
 from connectrial.plan import Plan, PlannedAnalysis
 from connectrial.plan.analyses import SMALL_TRIAL
 from connectrial.results import COLUMNS, Result, tidy
+from connectrial.run.comparing import mixed_comparison
 from connectrial.run.crossing import (
     is_crossover,
     paired_response,
@@ -171,12 +172,28 @@ def _citations(df_method: str) -> tuple[str, ...]:
 def analyse_groups(
     plan: PlannedAnalysis,
     visit_fc: pd.DataFrame,
+    session_fc: pd.DataFrame,
     *,
     hypotheses: Sequence[str],
     visits: Sequence[str],
     equal_variance: bool,
 ) -> Result:
-    """Compare patients at each visit with controls, sessions of each person averaged."""
+    """Compare patients at each visit with controls, sessions of each person averaged.
+
+    A mixed model of all sessions stands beside it as sensitivity: it weighs people by the sessions
+    that they have, and tells whether the difference itself changes between visits.
+
+    Parameters
+    ----------
+    plan : PlannedAnalysis
+        The comparison.
+    visit_fc, session_fc : DataFrame
+        ``subject``, ``visit``, ``outcome``, ``fc_z``: a row per visit; a row per session.
+    hypotheses, visits : sequence of str
+        Systems; visits of the patients.
+    equal_variance : bool
+        Pooled t test; else Welch's.
+    """
     rows: list[dict[str, Any]] = []
     notes = list(plan.notes)
     who = plan.rows.set_index(["subject", "visit"]).index
@@ -216,6 +233,14 @@ def analyse_groups(
                     "n_observations": row["n_observations"],
                 }
             )
+        own = session_fc.loc[(session_fc["outcome"] == system) & session_fc["fc_z"].notna()]
+        own = own.loc[pd.MultiIndex.from_frame(own[["subject", "visit"]].astype(str)).isin(who)]
+        try:
+            rows += mixed_comparison(base_cells(plan, outcome=system), own, visits, unit=FC_UNIT)
+        except ConnectrialError as error:
+            notes += [
+                f"{system}: mixed model of all sessions not done: {p}" for p in error.problems
+            ]
     test = "Student's t test with pooled variance" if equal_variance else "Welch's t test"
     return Result(
         name=plan.name,
@@ -226,7 +251,9 @@ def analyse_groups(
         estimates=tidy(rows),
         methods=(
             f"Patients at {' and '.join(visits)} were compared with controls by {test}, two-sided; "
-            "several sessions of one person were averaged first."
+            "several sessions of one person were averaged first. As sensitivity a mixed model of all "
+            "sessions (group and visit fixed, a random intercept for each person, Satterthwaite's "
+            "degrees of freedom) stands beside it."
         ),
         notes=tuple(notes),
     )

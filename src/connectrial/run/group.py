@@ -209,6 +209,7 @@ def _analyse(
         result = analyse_groups(
             one,
             visit_fc,
+            network_fc,
             hypotheses=section.hypotheses,
             visits=section.visits,
             equal_variance=section.equal_variance,
@@ -333,6 +334,8 @@ def _tables(
         "quality": _quality(scans, outcomes, people.subjects),
         "weak_parcels": _weak(plan, scans, outcomes),
     }
+    if people.matching is not None:
+        tables |= {"matched": people.matching.pairs, "balance": people.matching.balance}
     if plan.survey.atlas is not None:
         parcels = plan.survey.atlas.parcels[["network"]].reset_index(names="parcel")
         tables["parcels"] = parcels
