@@ -8,10 +8,11 @@ from itertools import islice
 from connectrial.run.draft_protocol import Protocol, System
 from connectrial.run.draft_scales import DraftScale
 from connectrial.run.draft_text import StudyText, counted, quoted, toml_key, toml_list, toml_number
-from connectrial.run.draft_visits import find_codes
+from connectrial.run.draft_visits import BASELINE, find_codes
 
 _MOST_SCALES = 8
 _MOST_NETWORKS = 12
+_WITH_BASELINE = "crossover given the baseline"
 
 
 def write_analyses(text: StudyText, protocol: Protocol) -> None:
@@ -184,9 +185,9 @@ def _write_endpoints(text: StudyText, protocol: Protocol, scales: Sequence[Draft
         before = protocol.visits[0].name
         if scale.is_change or scale.better != "lower" or len(visits) < 2 or visits[0] != before:
             continue
-        # In a crossover the last visit may be one of placebo; the first after baseline is safer.
-        crossover = find_codes([label for v in protocol.visits for label in v.labels])
-        judged = visits[1] if crossover else visits[-1]
+        # Sessions that may be named after treatments: the first after baseline is safer.
+        coded = find_codes([label for v in protocol.visits for label in v.labels])
+        judged = visits[1] if coded else visits[-1]
         text.leave()
         text.say("Yes-or-no outcomes of a person, if the protocol has them:")
         text.off(
@@ -220,17 +221,39 @@ def _write_clinical(text: StudyText, protocol: Protocol, scales: Sequence[DraftS
         text.section("[[clinical]]")
         text.pair("name", quoted(name))
         text.pair("scale", quoted(scale.name))
-        text.pair("model", quoted(protocol.model.name))
+        baseline = _baseline(protocol, scale)
+        if baseline is not None:
+            text.pair("baseline", quoted(baseline))
+        own = protocol.model.name if baseline is None else _WITH_BASELINE
+        text.pair("model", quoted(own))
         text.pair("tests", toml_list(tests))
 
 
+def _baseline(protocol: Protocol, scale: DraftScale) -> str | None:
+    """Return the visit that all periods of a crossover have in common before treatment."""
+    if protocol.crossover is None or scale.is_change:
+        return None
+    for visit in protocol.visits:
+        common = visit.name not in protocol.crossover.sessions
+        if common and visit.stage <= BASELINE and set(visit.score_sessions) & set(scale.sessions):
+            return visit.name
+    return None
+
+
 def _write_model(text: StudyText, protocol: Protocol, scales: Sequence[DraftScale]) -> None:
-    used = not protocol.no_hypothesis or any(not protocol.clinical[s.name][1] for s in scales)
+    plain = [s for s in scales if not _baseline(protocol, s)]
+    used = not protocol.no_hypothesis or any(not protocol.clinical[s.name][1] for s in plain)
     text.muted = not used
     if not used:
         text.blank()
     text.section(f"[model.{toml_key(protocol.model.name)}]", "a mixed model")
     text.pair("fixed", toml_list(protocol.model.fixed))
-    text.pair("random", toml_list(["1 | subject"]), "each person has a level of their own")
+    random = protocol.model.random
+    text.pair("random", toml_list(random), "each person has a level of their own")
     text.pair("df", quoted("satterthwaite"))
     text.muted = False
+    if any(_baseline(protocol, one) and not protocol.clinical[one.name][1] for one in scales):
+        text.section(f"[model.{toml_key(_WITH_BASELINE)}]", "the same, given the baseline")
+        text.pair("fixed", toml_list([*protocol.model.fixed, "baseline"]))
+        text.pair("random", toml_list(random))
+        text.pair("df", quoted("satterthwaite"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -13,6 +14,9 @@ from connectrial.run.draft_scales import DraftScale
 from connectrial.run.draft_survey import Look
 from connectrial.run.draft_text import counted
 from connectrial.run.draft_visits import DraftVisit
+
+if TYPE_CHECKING:
+    from connectrial.run.draft_crossover import DraftCrossover
 
 MIN_PEOPLE = 3  # with two visits: fewer leave a mixed model nothing to estimate
 
@@ -30,7 +34,9 @@ class ModelPlan:
     question : str
         What the test asks.
     one_column : bool
-        Whether the test has one column, as a map of every edge needs.
+        Whether the first test has one column, as a map of every edge needs.
+    random : tuple of str
+        Random terms.
     """
 
     name: str
@@ -38,6 +44,7 @@ class ModelPlan:
     tests: tuple[str, ...]
     question: str
     one_column: bool
+    random: tuple[str, ...] = ("1 | subject",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +97,8 @@ class Protocol:
         The model.
     primary, negative : System or None
         The default mode network; the visual network.
+    crossover : DraftCrossover or None
+        Treatments and their sessions.
     no_hypothesis : str
         Why no hypothesis can be declared; "" if one can.
     clinical : mapping
@@ -110,6 +119,7 @@ class Protocol:
     negative: System | None
     no_hypothesis: str
     clinical: Mapping[str, tuple[tuple[str, ...], str]]
+    crossover: DraftCrossover | None = None
 
     @property
     def first_system(self) -> System | None:

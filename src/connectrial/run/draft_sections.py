@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from connectrial.run.draft_analyses import write_analyses
+from connectrial.run.draft_crossover import DraftCrossover
 from connectrial.run.draft_people import LevelColumn
 from connectrial.run.draft_processing import all_choices, write_atlas, write_processing
 from connectrial.run.draft_protocol import Protocol
@@ -164,6 +165,9 @@ def _write_repetition_time(text: StudyText, look: Look) -> None:
 def _write_design(text: StudyText, protocol: Protocol) -> None:
     arms = protocol.people.arms is not None
     text.section("[design]")
+    if protocol.crossover is not None:
+        _write_crossover(text, protocol.crossover)
+        return
     text.pair(
         "kind",
         quoted("parallel" if arms else "pre-post"),
@@ -184,6 +188,20 @@ def _write_design(text: StudyText, protocol: Protocol) -> None:
         )
 
 
+def _write_crossover(text: StudyText, crossover: DraftCrossover) -> None:
+    text.pair("kind", quoted("crossover"), "check: guessed from sessions and columns")
+    guess = "" if crossover.known_reference else "check: the reference first"
+    text.pair("treatments", toml_list(crossover.treatments), guess or "the first is the reference")
+    codes = ", ".join(f"{toml_key(code)} = {quoted(n)}" for code, n in crossover.codes.items())
+    text.pair("order", f"{{ columns = {toml_list(crossover.columns)}, codes = {{ {codes} }} }}")
+    stand_in = list(crossover.sessions)[-1]
+    text.say(
+        "If no baseline was taken before the later periods, a visit of the period before can stand for "
+        "it in a sensitivity analysis:"
+    )
+    text.off(f"period_baseline = {quoted(stand_in)}")
+
+
 def _write_visits(text: StudyText, protocol: Protocol) -> None:
     text.leave()
     text.say("Visits in order of time. Several sessions of one visit are averaged.")
@@ -198,6 +216,15 @@ def _write_visits(text: StudyText, protocol: Protocol) -> None:
         for label in visit.labels:
             if label in protocol.look.meanings:
                 text.say(f"ses-{label}: {protocol.look.meanings[label]}")
+        given = {} if protocol.crossover is None else protocol.crossover.sessions
+        if visit.name in given:
+            sessions = ", ".join(
+                f"{toml_key(treatment)} = {toml_list(labels)}"
+                for treatment, labels in given[visit.name].items()
+            )
+            text.pair("treatment_sessions", f"{{ {sessions} }}")
+            _write_day(text, visit)
+            continue
         if visit.sessions:
             text.pair("sessions", toml_list(visit.sessions))
         if visit.score_sessions and visit.score_sessions != visit.sessions:

@@ -8,6 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from connectrial.run.draft_crossover import (
+    DraftCrossover,
+    crossover_model,
+    find_crossover,
+    why_not_crossed,
+)
 from connectrial.run.draft_people import DraftPeople, guess_people
 from connectrial.run.draft_protocol import ModelPlan, Protocol, choose_system, why_not
 from connectrial.run.draft_scales import DraftScale, draft_scales
@@ -93,10 +99,11 @@ def _protocol(look: Look) -> Protocol:
     visits = draft_visits(
         _unique(treated_scans["session"]), _unique(treated_scores["session"]), days=_days(look)
     )
+    visits, crossover = find_crossover(people, visits, look.meanings)
     visit_of = {label: visit.name for visit in visits for label in visit.labels}
     arm_of = _arms(look, people)
     rows = _rows(treated_scans, visit_of, arm_of)
-    model = _model(rows, people)
+    model = _model(rows, people) if crossover is None else crossover_model(crossover)
     primary = choose_system(look.parcels.networks, ("default", "dmn"), name="Default mode")
     negative = choose_system(look.parcels.networks, ("vis",), name="Visual system")
     systems = primary or negative or any(n > 1 for n in look.parcels.networks.values())
@@ -113,11 +120,15 @@ def _protocol(look: Look) -> Protocol:
         model=model,
         primary=primary,
         negative=negative,
-        no_hypothesis=_no_hypothesis(look, rows, people, systems=bool(systems)),
+        no_hypothesis=_no_hypothesis(look, rows, people, systems=bool(systems))
+        or ("" if crossover is None else why_not_crossed(treated_scans, crossover)),
         clinical={
             scale.name: _clinical(scale, treated_scores, visits, visit_of, arm_of, people)
+            if crossover is None
+            else (model.tests, _why_not_scored(scale, treated_scores, crossover))
             for scale in scales
         },
+        crossover=crossover,
     )
 
 
@@ -207,6 +218,10 @@ def _clinical(
     return tests, why_not(rows, arms=True)
 
 
+def _why_not_scored(scale: DraftScale, scores: pd.DataFrame, crossover: DraftCrossover) -> str:
+    return why_not_crossed(scores.loc[scores["variable"] == scale.column], crossover)
+
+
 def _findings(protocol: Protocol) -> list[str]:
     """Say in sentences what is there."""
     look, people = protocol.look, protocol.people
@@ -225,6 +240,9 @@ def _findings(protocol: Protocol) -> list[str]:
     notes.append(f"{counted(len(protocol.visits), 'visit')}: {names}")
     if people.arms is not None:
         notes.append(f"arms in {people.arms.column!r}: {people.arms.described}")
+    if protocol.crossover is not None:
+        columns = ", ".join(protocol.crossover.columns)
+        notes.append(f"crossover of {' and '.join(protocol.crossover.treatments)}, by {columns}")
     if people.groups is not None:
         notes.append(f"groups in {people.groups.column!r}: {people.groups.described}")
     if protocol.scales:
