@@ -255,7 +255,7 @@ def test_before_the_first_dose_there_is_nothing_and_a_bolus_counts_at_its_time()
     ],
 )
 def test_a_plan_that_cannot_be(table, said):
-    with pytest.raises(InputError, match="plan.tsv") as caught:
+    with pytest.raises(InputError, match=r"plan\.tsv") as caught:
         check_regimen(pd.DataFrame(table), place="plan.tsv")
     assert any(text.startswith("plan.tsv") and said in text for text in caught.value.problems)
 
