@@ -93,7 +93,12 @@ def _deeper_problems(study: Study, *, whole: bool) -> list[str]:
     """Check what hangs together, unless a section was set aside that others hang on."""
     if not whole:
         return []
-    return [*_contradictions(study), *_model_variables(study), *_family_sizes(study)]
+    return [
+        *_contradictions(study),
+        *_exposure_problems(study),
+        *_model_variables(study),
+        *_family_sizes(study),
+    ]
 
 
 def _contradictions(study: Study) -> list[str]:
@@ -106,6 +111,7 @@ def _contradictions(study: Study) -> list[str]:
     analyses += [item.name for item in study.clinical]
     analyses += [item.name for item in study.comparison]
     analyses += [item.name for item in study.exploration]
+    analyses += [item.name for item in study.exposure.response] if study.exposure else []
     for what, names in (("visit", list(study.visits)), ("analysis", analyses)):
         problems += [
             f"the {what} {name!r} is declared twice; give each a name of its own"
@@ -222,11 +228,12 @@ def model_variables(study: Study) -> tuple[str, ...]:
     names = list(BUILT_IN_VARIABLES)
     names += ["arm"] if study.arms is not None else []
     names += ["group"] if study.groups is not None else []
+    measures = [one.name for one in study.exposure.measure] if study.exposure else []
     if study.is_crossover:
         # An endpoint of a crossover is reached or not under each treatment: no factor of a person.
         names += CROSSOVER_VARIABLES
-        return (*names, *study.variables)
-    return (*names, *study.endpoints, *study.variables)
+        return (*names, *study.variables, *measures)
+    return (*names, *study.endpoints, *study.variables, *measures)
 
 
 def term_variables(term: str) -> tuple[str, ...]:
@@ -394,3 +401,45 @@ def _family_sizes(study: Study) -> list[str]:
                 f"{count} or mend the tests{more}"
             )
     return problems
+
+
+def _exposure_problems(study: Study) -> list[str]:
+    """Find what [exposure] names that nothing declares."""
+    exposure = study.exposure
+    if exposure is None:
+        return []
+    problems: list[str] = []
+    names = [one.name for one in exposure.measure]
+    taken = [name for name in model_variables(study) if name not in names]
+    for name in names:
+        if names.count(name) > 1 or name in taken or not re.fullmatch(r"[A-Za-z_]\w*", name):
+            problems.append(
+                f"[[exposure.measure]] {name!r}: must be a word of its own (letters, digits, _) that no "
+                "other measure, variable or endpoint bears"
+            )
+
+    def must_exist(name: str | None, known: Iterable[str], place: str) -> None:
+        if name is not None and name not in (listed := list(known)):
+            problems.append(f"{place} {name!r} is not declared{did_you_mean(name, listed)}")
+
+    if exposure.arms and study.arms is None:
+        problems.append("[exposure] arms: the study has no [arms]; take the key out")
+    for arm in exposure.arms if study.arms is not None else ():
+        must_exist(arm, study.arms.levels if study.arms else (), "[exposure] arms:")
+    if study.arms is not None and not exposure.arms and exposure.regimen is not None:
+        problems.append(
+            "[exposure] arms: say which arms get the dose plan; people of the others count as undosed"
+        )
+    for visit in exposure.visit_h:
+        must_exist(visit, study.visits, "[exposure.visit_h]: visit")
+    per_person = [one.name for one in exposure.measure if one.what != "at visit"]
+    for response in exposure.response:
+        place = f"[[exposure.response]] {response.name!r}:"
+        must_exist(response.measure, per_person, f"{place} measure (one per person)")
+        must_exist(response.scale, study.scales, f"{place} scale")
+        must_exist(response.hypothesis, [h.name for h in study.hypothesis], f"{place} hypothesis")
+        for visit in (response.baseline, response.visit):
+            must_exist(visit, study.visits, f"{place} visit")
+        if response.baseline == response.visit:
+            problems.append(f"{place} baseline and visit are the same; a change needs two visits")
+    return [*dict.fromkeys(problems)]

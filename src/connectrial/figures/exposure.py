@@ -94,10 +94,10 @@ def plot_concentration(
         ax.grid(axis="y")
         for hours in (scans_h or {}).values():
             ax.axvline(hours, color=MUTED, linestyle=(0, (1.5, 1.5)), linewidth=1.0)
-    _name_scans(main, scans_h or {})
     lowest.set_xlabel("hours")
     # A scan at the very end needs room for its name.
     main.set_xlim(float(times.min()), float(times.max()) + 0.02 * float(np.ptp(times)))
+    _name_scans(main, scans_h or {})
     return figure_of(main)
 
 
@@ -139,6 +139,7 @@ def _draw_doses(ax: Axes, doses: pd.DataFrame) -> None:
 def _name_scans(ax: Axes, scans_h: Mapping[str, float]) -> None:
     for name, hours in scans_h.items():
         ax.text(
-            hours, 1.0, f" {name}", transform=ax.get_xaxis_transform(), rotation=90, ha="right",
+            hours, 1.0, f" {name}", transform=ax.get_xaxis_transform(), rotation=90,
+            ha="right" if hours > ax.get_xlim()[0] else "left",
             va="top", fontsize=8, color=MUTED,
         )  # fmt: skip

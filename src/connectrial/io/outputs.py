@@ -34,6 +34,10 @@ _TABLES = {
     "quality": "Motion, kept data and signal of each session",
     "weak_parcels": "Parcels with little coverage or signal, by session",
     "parcels": "Parcels and their networks, in order",
+    "exposure": "Measures of exposure of each person, their weight, and why one is missing",
+    "doses": "Doses of each dosed person, as amounts over a duration",
+    "concentrations": "Modelled concentrations of each dosed person over time, ng/ml",
+    "samples": "Measured concentrations, enantiomers added up, after the rule for small values",
     "truth": "What was simulated beside what was found",
 }
 

@@ -45,8 +45,8 @@ class PlannedAnalysis:
     name, title, role, outcome : str
         As in :class:`connectrial.results.Result`.
     what : str
-        ``"network FC"``, ``"score"``, ``"edges"``, ``"groups"``, ``"reliability"`` or
-        ``"response"``.
+        ``"network FC"``, ``"score"``, ``"edges"``, ``"groups"``, ``"reliability"``,
+        ``"response"``, ``"exposure"`` or ``"exposure response"``.
     family : str or None
         Family that its tests belong to.
     analysis_set : str
@@ -166,9 +166,10 @@ def scan_rows(people: People) -> pd.DataFrame:
     """Return one row per person and visit with an analysed scan, with the person's factors."""
     analysed = people.scans.loc[people.scans["analysed"], ["subject", "visit"]]
     once = analysed.drop_duplicates()
-    return once.merge(
+    rows = once.merge(
         people.subjects.drop(columns=["included", "reason"]), on="subject", how="left"
     )
+    return people.exposure.at_visits(rows)
 
 
 def _plan_hypothesis(
@@ -477,6 +478,7 @@ def clinical_rows(
     """Return scores of analysed people with their factors; change and baseline where asked."""
     included = people.subjects.loc[people.subjects["included"]]
     rows = scores.merge(included.drop(columns=["included", "reason"]), on="subject", how="inner")
+    rows = people.exposure.at_visits(rows)
     if study.is_crossover:
         rows = with_treatments(rows, study=study, periods=people.periods)
         if baseline is not None:

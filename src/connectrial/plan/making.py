@@ -13,6 +13,7 @@ import pandas as pd
 from connectrial.data import BoolArray
 from connectrial.fc.networks import NetworkDefinition
 from connectrial.plan.analyses import PlannedAnalysis, plan_analyses
+from connectrial.plan.exposure_analyses import plan_exposures
 from connectrial.plan.people import People, plan_people
 from connectrial.plan.survey import Survey
 from connectrial.plan.systems import plan_systems
@@ -140,6 +141,8 @@ def make_plan(study: Study, survey: Survey) -> Plan:
     if people.scans.empty and (study.hypothesis or study.exploration) and not survey.problems:
         problems.append("[data] derivatives: holds no scan that the study could use")
     analyses = [] if people.subjects.empty else plan_analyses(study, people, systems)
+    if not problems and not people.subjects.empty:
+        analyses += plan_exposures(study, people)
     unfit = _by_problem(analyses)
     if people.subjects.empty and not survey.problems:
         problems.append("there are no people: neither a participants table nor a scan was found")

@@ -14,6 +14,7 @@ from connectrial.fc.censoring import censor_frames
 from connectrial.fc.denoising import check_order
 from connectrial.fc.strategies import check_strategy
 from connectrial.plan.crossover import plan_periods
+from connectrial.plan.exposure import Exposure, plan_exposure
 from connectrial.plan.matched import plan_matching
 from connectrial.plan.survey import Survey
 from connectrial.study import CensoringSection, EndpointSection, Study
@@ -60,6 +61,8 @@ class People:
         ``subject``, ``endpoint``, ``visit``, ``met`` (boolean or NA), ``reason``.
     factors : mapping
         Levels of each factor in declared order.
+    exposure : Exposure
+        Variables of ``[exposure]``; those of people also stand in `subjects`.
     problems, notes : list of str
         What must be put right; what a reader should know.
     periods : Periods or None
@@ -76,6 +79,7 @@ class People:
     factors: Mapping[str, tuple[str, ...]]
     problems: list[str]
     notes: list[str]
+    exposure: Exposure
     periods: Periods | None = None
     matching: Matching | None = None
 
@@ -110,11 +114,16 @@ def plan_people(study: Study, survey: Survey) -> People:
         yes, no = section.levels
         subjects[name] = [np.nan if pd.isna(flag) else (yes if flag else no) for flag in met]
         factors[name] = section.levels
+    exposure = plan_exposure(
+        study, survey, subjects, _weight_column(study, survey, subjects, problems), problems, notes
+    )
+    for measure in exposure.person:
+        subjects[measure] = exposure.person[measure].to_numpy()
     scans, kept = _scans(study, survey, subjects, problems, notes)
     subjects, scans, matching = plan_matching(study, subjects, scans, problems, notes)
     return People(
         subjects=subjects[
-            ["subject", *factors, *_numeric(study), "included", "reason"]
+            ["subject", *factors, *_numeric(study), *exposure.person, "included", "reason"]
         ].reset_index(drop=True),
         scans=scans,
         kept=kept,
@@ -125,7 +134,17 @@ def plan_people(study: Study, survey: Survey) -> People:
         notes=notes,
         periods=periods,
         matching=matching,
+        exposure=exposure,
     )
+
+
+def _weight_column(
+    study: Study, survey: Survey, subjects: pd.DataFrame, problems: list[str]
+) -> pd.Series | None:
+    if study.exposure is None or study.exposure.weight is None:
+        return None
+    everybody = list(subjects["subject"])
+    return _person_column(survey, study.exposure.weight, everybody, "[exposure] weight", problems)
 
 
 def _numeric(study: Study) -> list[str]:

@@ -36,6 +36,12 @@ class Survey:
         What was handled, for the reader.
     layouts : tuple of str
         In which layouts the clinical tables came.
+    doses : pandas.DataFrame or None
+        The dose plan as its file has it; with a column ``subject``, one for each person.
+    doses_title, doses_stand_in : str
+        What the plan is; what of it no source states.
+    samples : tuple of pandas.DataFrame
+        Measured concentrations, as text, one table for each ``[[exposure.measured]]``.
     simulated : bool
         True where the dataset says that it is simulated.
     looked : bool
@@ -56,6 +62,10 @@ class Survey:
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     layouts: tuple[str, ...] = ()
+    doses: pd.DataFrame | None = None
+    doses_title: str = ""
+    doses_stand_in: str = ""
+    samples: tuple[pd.DataFrame, ...] = ()
     simulated: bool = False
     looked: bool = True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from connectrial.report import fc_sections, record_sections, trial_sections
+from connectrial.report import exposure_section, fc_sections, record_sections, trial_sections
 from connectrial.report.blocks import Block, Section
 from connectrial.report.panel import Panel
 from connectrial.results import Results
@@ -16,6 +16,7 @@ def build_sections(results: Results) -> list[Section]:
         trial_sections.answer_section,
         trial_sections.people_section,
         trial_sections.clinical_section,
+        exposure_section.exposure_section,
         trial_sections.quality_section,
         fc_sections.hypotheses_section,
         fc_sections.effects_section,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -359,7 +359,7 @@ def _plain_number(value: float) -> str:
     return f"{value:.3g}" if abs(value) >= 0.01 or value == 0 else "<0.01"
 
 
-def save_dose(answer: DoseAnswer, output_dir: Path) -> list[Path]:
+def save_dose(answer: DoseAnswer, output_dir: Path, *, render: Callable[..., bytes]) -> list[Path]:
     """Write tables, settings and the figure.
 
     Parameters
@@ -368,6 +368,8 @@ def save_dose(answer: DoseAnswer, output_dir: Path) -> list[Path]:
         What was computed.
     output_dir : Path
         Folder; made where it is not there.
+    render : callable
+        Turns a figure, an ending and a name into a file's bytes.
 
     Returns
     -------
@@ -375,8 +377,6 @@ def save_dose(answer: DoseAnswer, output_dir: Path) -> list[Path]:
         ``concentrations.tsv``, ``curve.tsv``, ``exposure.tsv``, perhaps ``interval.tsv``,
         ``dose.json``, ``concentrations.svg`` and ``.png``.
     """
-    from connectrial.report.saving import figure_bytes
-
     if output_dir.exists() and not output_dir.is_dir():
         raise InputError(f"--out: {output_dir} is a file; name a folder")
     tables: Sequence[tuple[str, pd.DataFrame | None]] = (
@@ -396,7 +396,7 @@ def save_dose(answer: DoseAnswer, output_dir: Path) -> list[Path]:
     figure.set_facecolor("white")
     for ending in ("svg", "png"):
         written.append(output_dir / f"concentrations.{ending}")
-        write_atomic(written[-1], figure_bytes(figure, ending, name="concentrations"))
+        write_atomic(written[-1], render(figure, ending, name="concentrations"))
     return written
 
 

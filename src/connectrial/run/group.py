@@ -30,6 +30,7 @@ from connectrial.run.analysing import (
     mark_simulated,
 )
 from connectrial.run.exploring import analyse_edges
+from connectrial.run.exposing import correlate_exposure, describe_exposure, exposure_tables
 from connectrial.run.participant import Progress, SessionJob, SessionOutcome
 from connectrial.trial.endpoints import change_from_baseline
 from connectrial.trial.periods import repeat_common
@@ -220,6 +221,10 @@ def _analyse(
     if one.what == "response":
         arms = plan.people.subjects.set_index("subject").get("arm")
         return analyse_response(one, arms, plan.people.factors.get("arm", ())), None
+    if one.what == "exposure":
+        return describe_exposure(plan, one), None
+    if one.what == "exposure response":
+        return correlate_exposure(plan, one, visit_fc), None
     section_of = {item.name: item for item in plan.study.exploration}
     exploration = section_of[one.name]
     table = _edge_table(plan)
@@ -333,6 +338,7 @@ def _tables(
         "endpoints": people.endpoints,
         "quality": _quality(scans, outcomes, people.subjects),
         "weak_parcels": _weak(plan, scans, outcomes),
+        **exposure_tables(plan),
     }
     if people.matching is not None:
         tables |= {"matched": people.matching.pairs, "balance": people.matching.balance}

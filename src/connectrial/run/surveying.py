@@ -19,6 +19,7 @@ from connectrial.io.clinical import TableMap, check_dates, read_participants, re
 from connectrial.io.nifti import read_header
 from connectrial.io.series import read_matrix
 from connectrial.plan import Plan, Survey, make_plan
+from connectrial.run.exposing import read_exposure
 from connectrial.study import Study
 
 _log = logging.getLogger(__name__)
@@ -97,6 +98,8 @@ def survey_study(
     fd_mm, std_dvars = _read_motion(scans, unusable)
     participants = _participants(study, known_subjects, problems, notes)
     scores, layouts = _scores(study, dataset, scans, participants, problems, notes)
+    everybody = {*map(str, participants.index), *(scan.subject for scan in scans)}
+    regimen, samples = read_exposure(study, everybody, problems)
     if subjects is not None:
         wanted = {one.removeprefix("sub-") for one in subjects}
         participants = participants.loc[participants.index.isin(wanted)]
@@ -113,6 +116,10 @@ def survey_study(
         problems=tuple(problems),
         notes=tuple(notes),
         layouts=layouts,
+        doses=None if regimen is None else regimen.doses,
+        doses_title="" if regimen is None else regimen.title,
+        doses_stand_in="" if regimen is None else regimen.stand_in,
+        samples=samples,
         simulated=simulated,
     )
 
@@ -266,7 +273,8 @@ def _participants(
     needed = [section.column for section in (study.arms, study.groups) if section is not None]
     try:
         path = study.located(study.data.participants, key="data.participants")
-        if not path.exists() and not needed and not study.variables:
+        weight = study.exposure.weight if study.exposure is not None else None
+        if not path.exists() and not needed and not study.variables and not weight:
             return pd.DataFrame()
         table = read_participants(path, known_subjects=known_subjects, person_level=needed)
     except ConnectrialError as error:

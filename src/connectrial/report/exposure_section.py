@@ -1,0 +1,103 @@
+"""The section on exposure: concentrations, measures with their model, and what goes with them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from connectrial.figures.exposure import plot_concentration
+from connectrial.report.blocks import Block, Section, analysis_blocks, figure_block, table_block
+from connectrial.report.cells import plain_table
+from connectrial.report.panel import Panel
+from connectrial.report.source import table
+from connectrial.results import Results
+
+_DOSES = ("start_h", "duration_h", "amount_mg_kg")
+_ENDS_SHOWN = 1.05  # marks beyond so much of the curve's length are left out
+
+
+def exposure_section(results: Results) -> Section | None:
+    """Show what people got: concentrations over time, measures of exposure, correlations."""
+    own = [one for one in results.analyses if one.what in ("exposure", "exposure response")]
+    if not own:
+        return None
+    blocks: list[Block] = [*figure_block(concentration_panel(results))]
+    for result in own:
+        blocks += analysis_blocks(results, result)
+    people = table(results, "exposure")
+    if people is not None:
+        shown = plain_table(people, caption="Exposure of each person", sortable=True)
+        inner = (table_block(shown, data=people, name="exposure"),)
+        blocks.append(Block(kind="details", title="Exposure of each person", blocks=inner))
+    return Section(
+        key="exposure",
+        title="Exposure",
+        intro="What a model makes of the doses is no measurement: it rests on the assumptions below. "
+        "A correlation with exposure that was not randomised is an association.",
+        blocks=tuple(blocks),
+    )
+
+
+def concentration_panel(results: Results) -> Panel | None:
+    """Draw everybody's modelled concentrations, their median, the doses, and measured ones."""
+    curves = table(results, "concentrations")
+    if curves is None:
+        return None
+    median = curves.groupby("time_h", as_index=False)[
+        ["ketamine_ng_ml", "norketamine_ng_ml"]
+    ].median()
+    n_people = int(curves["subject"].nunique())
+    last = float(median["time_h"].max())
+    top = float(median["ketamine_ng_ml"].max())
+    measured = _measured(results, last)
+    figure = plot_concentration(
+        median,
+        _common_doses(results),
+        people=curves,
+        measured=measured,
+        scans_h={
+            name: h for name, h in _visit_hours(results).items() if 0 <= h <= _ENDS_SHOWN * last
+        },
+    )
+    points = "" if measured is None else " Points are measured, enantiomers added up."
+    return Panel(
+        name="concentrations",
+        title="Concentrations over time, by the model",
+        how=f"Thin lines are the {n_people} dosed people, thick ones the median; dotted lines are "
+        f"visits. Bars are doses, where everybody got the same.{points}",
+        alt=f"Modelled concentrations of {n_people} people over {last:.0f} hours; the median of ketamine "
+        f"reaches {top:.0f} ng/ml.",
+        figure=figure,
+        data=curves,
+    )
+
+
+def _common_doses(results: Results) -> pd.DataFrame:
+    """Return the doses where all dosed people got the same, else none."""
+    doses = table(results, "doses")
+    if doses is None:
+        return pd.DataFrame(columns=list(_DOSES))
+    plans = [
+        own[list(_DOSES)].reset_index(drop=True) for _, own in doses.groupby("subject", sort=False)
+    ]
+    same = all(plan.equals(plans[0]) for plan in plans[1:])
+    return plans[0] if same else plans[0].iloc[:0]
+
+
+def _measured(results: Results, last: float) -> pd.DataFrame | None:
+    samples = table(results, "samples")
+    if samples is None:
+        return None
+    shown = samples.loc[samples["time_h"].between(0, _ENDS_SHOWN * last)]
+    return shown if len(shown) else None
+
+
+def _visit_hours(results: Results) -> dict[str, float]:
+    exposure = results.study.get("exposure") or {}
+    own = exposure.get("visit_h") or {}
+    hours = {}
+    for visit in results.study.get("visit") or ():
+        day = visit.get("day")
+        value = own.get(visit["name"], None if day is None else 24.0 * float(day))
+        if value is not None:
+            hours[str(visit["name"])] = float(value)
+    return hours
