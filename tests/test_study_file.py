@@ -24,6 +24,8 @@ from connectrial.study import Study, json_schema
 from connectrial.study_checks import expanded_terms
 from connectrial.study_file import load_study, parse_study
 from connectrial.trial.endpoints import remission, response
+from connectrial.trial.exposure import exposure_measure
+from connectrial.trial.measured import settle_below
 from tiny import STUDY
 
 
@@ -245,6 +247,12 @@ def parameters(function: Any) -> dict[str, Any]:
         (sections.ConnectivitySection, [correlate_parcels], set()),
         (sections.EndpointSection, [response, remission], set()),
         (sections.ModelSection, [fit_terms], set()),
+        (sections.ExposureMeasureSection, [exposure_measure], {"name", "source"}),
+        (
+            sections.MeasuredSection,
+            [settle_below],
+            {"path", "subject", "time_h", "session", "columns"},
+        ),
     ],
 )
 def test_keys_name_parameters_with_the_same_defaults(section, functions, not_passed):

@@ -410,7 +410,7 @@ def _exposure_problems(study: Study) -> list[str]:
         return []
     problems: list[str] = []
     names = [one.name for one in exposure.measure]
-    taken = [name for name in model_variables(study) if name not in names]
+    taken = model_variables(study)[: -len(names)]  # the measures stand last
     for name in names:
         if names.count(name) > 1 or name in taken or not re.fullmatch(r"[A-Za-z_]\w*", name):
             problems.append(

@@ -249,6 +249,12 @@ def _samples(
                 f"[[exposure.measured]] {measured.path}: has samples of {', '.join(strangers[:5])}, who "
                 "are nobody of the study"
             )
+        placeless = sorted(set(table["session"].dropna().astype(str)) - set(visit_of))
+        if placeless:
+            notes.append(
+                f"[[exposure.measured]] {measured.path}: samples of the sessions {', '.join(placeless)} "
+                "belong to no visit; only measures at visits leave them out"
+            )
         for analyte, columns in measured.columns.items():
             parts = {}
             for column in columns:
@@ -339,12 +345,9 @@ def _at_visits(
             f"the visits {', '.join(lacking)} have no time; give them a day, or hours in "
             "[exposure] visit_h"
         )
-    values = {
-        (name, visit): _at(solution, hours[visit], measure.analyte)
-        for name, solution in solutions.items()
-        for visit in study.visits
-    }
-    return pd.Series(values, name=measure.name, dtype="float64")
+    places = pd.MultiIndex.from_product([list(solutions), study.visits], names=["subject", "visit"])
+    values = [_at(solutions[name], hours[visit], measure.analyte) for name, visit in places]
+    return pd.Series(values, index=places, name=measure.name, dtype="float64")
 
 
 def _at(solution: Solution, hours: float, analyte: Analyte) -> float:

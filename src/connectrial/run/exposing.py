@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,11 @@ _CURVE_POINTS = 121
 
 
 def read_exposure(
-    study: Study, known_subjects: set[str], problems: list[str]
+    study: Study,
+    known_subjects: set[str],
+    problems: list[str],
+    *,
+    only: Sequence[str] | None = None,
 ) -> tuple[RegimenFile | None, tuple[pd.DataFrame, ...]]:
     """Read the dose plan and the samples that a study names.
 
@@ -35,6 +41,8 @@ def read_exposure(
         Labels of the study's people.
     problems : list of str
         Is added to.
+    only : sequence of str, optional
+        Take the rows of these people alone.
 
     Returns
     -------
@@ -57,14 +65,21 @@ def read_exposure(
             problems += [f"[exposure] regimen: {text}" for text in error.problems]
     if regimen is not None and regimen.per_person:
         labels = regimen.doses["subject"].map(lambda one: _person(one, known_subjects))
-        regimen.doses["subject"] = labels
+        regimen = replace(regimen, doses=_of(regimen.doses.assign(subject=labels), only))
     samples = []
     for measured in section.measured:
         try:
-            samples.append(_read_samples(study, measured, known_subjects))
+            samples.append(_of(_read_samples(study, measured, known_subjects), only))
         except ConnectrialError as error:
             problems += [f"[[exposure.measured]] {text}" for text in error.problems]
     return regimen, tuple(samples) if len(samples) == len(section.measured) else ()
+
+
+def _of(table: pd.DataFrame, only: Sequence[str] | None) -> pd.DataFrame:
+    if only is None:
+        return table
+    wanted = {one.removeprefix("sub-") for one in only}
+    return table.loc[table["subject"].isin(wanted)].reset_index(drop=True)
 
 
 def _person(label: object, known: set[str]) -> object:

@@ -99,7 +99,7 @@ def survey_study(
     participants = _participants(study, known_subjects, problems, notes)
     scores, layouts = _scores(study, dataset, scans, participants, problems, notes)
     everybody = {*map(str, participants.index), *(scan.subject for scan in scans)}
-    regimen, samples = read_exposure(study, everybody, problems)
+    regimen, samples = read_exposure(study, everybody, problems, only=subjects)
     if subjects is not None:
         wanted = {one.removeprefix("sub-") for one in subjects}
         participants = participants.loc[participants.index.isin(wanted)]
