@@ -20,7 +20,11 @@ MODULES = {
     "Signals and connectivity": (
         "fc.quality fc.coverage fc.censoring fc.strategies fc.denoising fc.connectivity fc.networks"
     ),
-    "The trial": "trial.visits trial.endpoints trial.flow trial.periods trial.matching",
+    "The trial": (
+        "trial.visits trial.endpoints trial.flow trial.periods trial.matching trial.regimens "
+        "trial.compartments "
+        "trial.pharmacokinetics trial.exposure trial.variability trial.measured trial.time_course"
+    ),
     "Statistics": (
         "stats.design stats.mixed stats.mmrm stats.model_fit stats.edgewise stats.permutation "
         "stats.network_permutation stats.exchange stats.compare stats.ancova stats.anova "

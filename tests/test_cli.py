@@ -51,7 +51,7 @@ def test_help_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "HEAVY []" in done.stdout
-    for command in ("demo", "init", "check", "run", "report", "schema"):
+    for command in ("demo", "init", "check", "run", "report", "dose", "schema"):
         assert command in done.stdout
     for later in ("lock", "power", "submit"):
         assert f" {later} " not in done.stdout

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from connectrial.stats.permutation import permute_edges
     from connectrial.stats.reliability import icc
     from connectrial.study_file import load_study
+    from connectrial.trial.exposure import assumed_occupancy, exposure_summary
+    from connectrial.trial.pharmacokinetics import simulate_concentration
 
 #: Name -> module that has it; nothing is imported before it is asked for.
 _PUBLIC = {
@@ -47,15 +49,20 @@ _PUBLIC = {
     "network_fc": "fc.networks",
     "extract_time_series": "io.images",
     "simulate_trial": "simulate",
+    "simulate_concentration": "trial.pharmacokinetics",
+    "exposure_summary": "trial.exposure",
+    "assumed_occupancy": "trial.exposure",
 }
 
 __all__ = [
     "__version__",
     "adjust",
+    "assumed_occupancy",
     "censor_frames",
     "correlate_parcels",
     "denoise",
     "dvars",
+    "exposure_summary",
     "extract_time_series",
     "fit_edges",
     "fit_mixed",
@@ -69,6 +76,7 @@ __all__ = [
     "plan_study",
     "render_report",
     "run_plan",
+    "simulate_concentration",
     "simulate_trial",
     "tsnr",
 ]
