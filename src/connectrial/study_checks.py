@@ -111,7 +111,8 @@ def _contradictions(study: Study) -> list[str]:
     analyses += [item.name for item in study.clinical]
     analyses += [item.name for item in study.comparison]
     analyses += [item.name for item in study.exploration]
-    analyses += [item.name for item in study.exposure.response] if study.exposure else []
+    if study.exposure is not None:
+        analyses += ["exposure", *(item.name for item in study.exposure.response)]
     for what, names in (("visit", list(study.visits)), ("analysis", analyses)):
         problems += [
             f"the {what} {name!r} is declared twice; give each a name of its own"

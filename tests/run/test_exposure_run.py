@@ -41,10 +41,16 @@ name = "measured_mean"
 what = "average"
 source = "measured"
 
+[[exposure.measure]]
+name = "measured_level"
+what = "at visit"
+source = "measured"
+
 [[exposure.measured]]
 path = "levels.tsv"
 subject = "id"
 time_h = "hour"
+session = "ses"
 columns = { ketamine = ["S", "R"] }
 below = "half"
 
@@ -62,6 +68,13 @@ hypothesis = "Default"
 baseline = "before"
 visit = "after"
 method = "spearman"
+
+[[hypothesis]]
+name = "Visual by dose"
+within = "Vis"
+model = "dose"
+tests = ["visit:average_ketamine"]
+role = "secondary"
 
 [[clinical]]
 name = "MADRS by dose"
@@ -101,9 +114,9 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
     doses = [f"{n:02d}\t0\t96\t{rate(n):.2f}" for n in range(1, N + 1) if n != 7]
     head = "subject\tstart_h\tduration_h\trate_mg_kg_h"
     (folder / "data" / "doses.tsv").write_text("\n".join([head, *doses]) + "\n")
-    levels = ["id\thour\tS\tR"]
+    levels = ["id\thour\tses\tS\tR"]
     for n in range(1, N + 1):
-        levels += [f"{n}\t24\t{100 + 7 * n}\t{90 + (n * 5) % 11}", f"{n}\t120\t<2\t3.5"]
+        levels += [f"{n}\t24\tx\t{100 + 7 * n}\t{90 + (n * 5) % 11}", f"{n}\t120\tses-b\t<2\t3.5"]
     (folder / "data" / "levels.tsv").write_text("\n".join(levels) + "\n")
     return study
 
@@ -144,6 +157,10 @@ def test_a_level_at_a_visit_is_a_covariate_of_that_visit(trial):
     at = simulate_concentration(doses, model="otto2021", weight_kg=70, times_h=[0, 97])
     assert rows["11"].tolist() == pytest.approx(at["ketamine_ng_ml"].tolist())
     assert rows["02"].tolist() == [0.0, 0.0]
+    measured = plan.people.exposure.visit.set_index(["subject", "visit"])["measured_level"]
+    assert measured["01", "after"] == pytest.approx(1 + 3.5)
+    assert np.isnan(measured["01", "before"])
+    assert any("sessions x belong to no visit" in note for note in plan.warnings)
 
 
 def test_correlations_are_scipys(results):
@@ -175,6 +192,9 @@ def test_the_undosed_enter_only_when_asked(trial):
 
 
 def test_a_dose_term_is_tested_like_any_other(results):
+    visual = results["Visual by dose"].estimates
+    assert visual.loc[visual["declared"], "term"].iloc[0] == "visit[after]:average_ketamine"
+    assert visual["n_observations"].iloc[0] == 2 * 17 - 1  # person 03 has no second scan
     rows = results["MADRS by dose"].estimates
     test = rows.loc[rows["declared"] & (rows["term"] == "visit[after]:average_ketamine")]
     assert len(test) == 1
@@ -213,10 +233,11 @@ WRONG_STUDY = [
     ('measure = "average_ketamine"', 'measure = "level"', "measure (one per person) 'level'"),
     ('name = "block"', 'name = "arm"', "[[exposure.measure]] 'arm': must be a word of its own"),
     ("visit_h = { after = 97 }", "visit_h = { later = 97 }", "visit 'later' is not declared"),
+    ('name = "MADRS by dose"', 'name = "exposure"', "the analysis 'exposure' is declared twice"),
     ('what = "average occupancy"', 'what = "hours above"', "above_ng_ml belongs to what"),
     ('below = "half"', "", "below"),
     ('regimen = "doses.tsv"', "", "need 'regimen', the dose plan"),
-    ('time_h = "hour"', "", "needs 'time_h' or 'session'"),
+    ('time_h = "hour"\nsession = "ses"', "", "needs 'time_h' or 'session'"),
 ]
 
 

@@ -111,6 +111,15 @@ def plan_exposure(
             reason[name] = "no weight"
             del doses[name]
     _note_missing(section, reason, notes)
+    stated = (
+        given if weights is None else {*given, *subjects["subject"][weights.notna().to_numpy()]}
+    )
+    assumed = [name for name in doses if name not in stated and len(doses[name])]
+    if assumed:
+        notes.append(
+            f"[exposure] weight_kg: {len(assumed)} dosed people without a weight count as "
+            f"{section.weight_kg:g} kg (stand-in)"
+        )
     samples = _samples(study, section, survey, people, problems, notes)
     if survey.doses_stand_in:
         notes.append(f"[exposure] {section.regimen}: stand-in: {survey.doses_stand_in}")
