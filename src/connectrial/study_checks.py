@@ -431,6 +431,18 @@ def _exposure_problems(study: Study) -> list[str]:
         problems.append(
             "[exposure] arms: say which arms get the dose plan; people of the others count as undosed"
         )
+    if study.is_crossover:
+        problems += [
+            f"[[exposure.measure]] {one.name!r}: 'at visit' is not part of crossovers in "
+            "this version, where a visit comes once under each treatment; take a measure of the person"
+            for one in exposure.measure
+            if one.what == "at visit"
+        ]
+        problems += [
+            f"[[exposure.response]] {one.name!r}: is not part of crossovers in this version; use the "
+            "measure in a model"
+            for one in exposure.response
+        ]
     for visit in exposure.visit_h:
         must_exist(visit, study.visits, "[exposure.visit_h]: visit")
     per_person = [one.name for one in exposure.measure if one.what != "at visit"]

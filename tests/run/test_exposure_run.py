@@ -306,3 +306,46 @@ def test_messages_about_the_data(trial, tmp_path, old, new, table, cell, wrong, 
         assert not any("exposure" in one for one in problems), problems
     else:
         assert any(said in one for one in problems), problems
+
+
+def test_a_crossover_refuses_what_has_no_single_answer_there(tmp_path):
+    """A visit comes once under each treatment: no one level, no one change."""
+    study = tmp_path / "study.toml"
+    study.write_text("""
+[study]
+name = "Crossover"
+[data]
+dataset = "."
+[design]
+kind = "crossover"
+treatments = ["placebo", "ketamine"]
+order = { columns = ["i1", "i2"], codes = { d = "ketamine", p = "placebo" } }
+[[visit]]
+name = "day 1"
+treatment_sessions = { ketamine = ["d1"], placebo = ["p1"] }
+[[visit]]
+name = "day 2"
+treatment_sessions = { ketamine = ["d2"], placebo = ["p2"] }
+[scales.MADRS]
+[exposure]
+regimen = "ketamine-0.5mgkg-40min"
+weight = "kg"
+[[exposure.measure]]
+name = "mean"
+what = "average"
+[[exposure.measure]]
+name = "level"
+what = "at visit"
+[[exposure.response]]
+name = "Mood"
+measure = "mean"
+scale = "MADRS"
+baseline = "day 1"
+visit = "day 2"
+""")
+    with pytest.raises(StudyFileError) as caught:
+        load_study(study)
+    found = "\n".join(caught.value.problems)
+    assert "'level': 'at visit' is not part of crossovers in this version" in found
+    assert "'Mood': is not part of crossovers in this version" in found
+    assert len(caught.value.problems) == 2
