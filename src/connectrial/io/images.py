@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from connectrial.data import Atlas, BoolArray, FloatArray, TimeSeries
 from connectrial.errors import InputError
+from connectrial.io.cifti import is_cifti
 from connectrial.io.nifti import ImageHeader, read_frames, read_header, read_volume
 
 Indices = NDArray[np.intp]
@@ -90,7 +91,7 @@ class _Pass:
 
 
 def extract_time_series(
-    image: Path,
+    image: Path | tuple[Path, Path],
     atlas: Atlas,
     *,
     mask: Path | None = None,
@@ -122,7 +123,7 @@ def extract_time_series(
 
 
 def extract_with_quality(
-    image: Path,
+    image: Path | tuple[Path, Path],
     atlas: Atlas,
     *,
     mask: Path | None = None,
@@ -138,14 +139,17 @@ def extract_with_quality(
 
     Parameters
     ----------
-    image : Path
-        4-D NIfTI, gzipped or not, of either byte order.
+    image : Path or tuple of Path
+        4-D NIfTI, gzipped or not, of either byte order; or a run on grayordinates, for which
+        "voxel" means one of them: CIFTI (``.dtseries.nii``), or a pair of surface files
+        (``.func.gii``), the left hemisphere first.
     atlas : Atlas
         With a label image. If its grid is another than the image's, labels are resampled to the
         image by nearest neighbour in world coordinates, and a note says so; whether both are in the
-        same space no header can tell.
+        same space no header can tell. For runs on grayordinates with labels of grayordinates, which
+        are matched by structure and vertex or voxel, or with spheres.
     mask : Path, optional
-        Brain mask on the image's grid; voxels above 0 count.
+        Brain mask on the image's grid; voxels above 0 count. Not for runs on grayordinates.
     min_coverage : float
         Parcels with data in a smaller share of their voxels become a column of NaN.
     repetition_time_s : float, optional
@@ -164,6 +168,15 @@ def extract_with_quality(
     """
     if not 0 <= min_coverage <= 1:
         raise InputError(f"min_coverage must lie between 0 and 1; got {min_coverage}")
+    if isinstance(image, tuple) or is_cifti(image):
+        # Imported here, because it takes the nouns that this module defines.
+        from connectrial.io.grayordinate_images import extract_grayordinates
+
+        if mask is not None:
+            raise InputError(f"{mask}: a run on grayordinates takes no mask; leave it out")
+        return extract_grayordinates(
+            image, atlas, min_coverage=min_coverage, repetition_time_s=repetition_time_s
+        )
     header = read_header(image, n_dimensions=4)
     rows, inside, resampled = _rows_on_grid(atlas, header)
     in_brain = None if mask is None else _read_mask(mask, header)
@@ -201,7 +214,7 @@ def extract_with_quality(
             for note in (
                 resampled,
                 header.note if repetition_time_s is None else None,
-                _missing_note(atlas.parcels.index[~present], min_coverage),
+                missing_note(atlas.parcels.index[~present], min_coverage),
             )
             if note is not None
         ),
@@ -401,13 +414,28 @@ def _read_mask(path: Path, header: ImageHeader) -> BoolArray:
     return in_brain
 
 
-def _missing_note(missing: pd.Index, min_coverage: float) -> str | None:
+def missing_note(missing: pd.Index, min_coverage: float, *, what: str = "voxels") -> str | None:
+    """Say which parcels lack data; None where none does.
+
+    Parameters
+    ----------
+    missing : pandas.Index
+        Their names.
+    min_coverage : float
+        Share of a parcel's voxels that was asked for, 0 to 1.
+    what : str
+        What parcels consist of.
+
+    Returns
+    -------
+    str or None
+    """
     if len(missing) == 0:
         return None
     names = ", ".join(str(name) for name in missing[:5])
     more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
     return (
-        f"{len(missing)} parcels have data in less than {min_coverage:.0%} of their voxels: "
+        f"{len(missing)} parcels have data in less than {min_coverage:.0%} of their {what}: "
         f"{names}{more}"
     )
 

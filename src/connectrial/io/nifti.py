@@ -115,7 +115,7 @@ def read_header(path: Path, *, n_dimensions: Literal[3, 4]) -> ImageHeader:
     dtype = np.dtype(stored.dtype)
     if dtype.kind not in "iuf":
         raise InputError(f"{path}: voxels must be plain numbers; this image holds {dtype}")
-    repetition_time_s, note = _repetition_time(
+    repetition_time_s, note = believable_repetition_time(
         float(fields["pixdim"][4]), str(fields.get_xyzt_units()[1])
     )
     return ImageHeader(
@@ -266,8 +266,21 @@ def _damage_named(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _repetition_time(stated: float, unit: str) -> tuple[float | None, str | None]:
-    """Return the header's repetition time in seconds, or None and why it is not believed."""
+def believable_repetition_time(stated: float, unit: str) -> tuple[float | None, str | None]:
+    """Return a header's repetition time in seconds, or None and why it is not believed.
+
+    Parameters
+    ----------
+    stated : float
+        The number in the header.
+    unit : str
+        "sec", "msec", "usec" or "unknown" (taken for seconds).
+
+    Returns
+    -------
+    seconds : float or None
+    note : str or None
+    """
     if not np.isfinite(stated) or stated <= 0:
         return None, "the header states no repetition time"
     # The header's number is single precision: 2.2 is kept as 2.2000000477.
