@@ -45,6 +45,16 @@ Sessions = Annotated[
     list[str] | None,
     typer.Option("--session-label", "--session_label", help="Only these sessions; likewise"),
 ]
+Filters = Annotated[
+    Path | None,
+    typer.Option(
+        "--bids-filter-file",
+        "--bids_filter_file",
+        metavar="FILE",
+        help='JSON as fMRIPrep takes it: {"bold": {"task": "rest", "session": ["pre", "post"]}}; '
+        "only files with these labels are read",
+    ),
+]
 Jobs = Annotated[
     int, typer.Option("--n-jobs", "-j", help="Processes for the participant level; -1: all cores")
 ]
@@ -109,6 +119,7 @@ def init(
     derivatives: Annotated[
         Path | None, typer.Option(help="Folder with the scans, where it lies elsewhere")
     ] = None,
+    bids_filter_file: Filters = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing study file")] = False,
 ) -> None:
     """Write a commented study file from what is on disk.
@@ -121,7 +132,12 @@ def init(
 
     if output.exists() and not force:
         raise InputError(f"{output}: exists already; name another file with -o, or use --force")
-    draft = draft_study(dataset, derivatives=derivatives)
+    filters = None
+    if bids_filter_file is not None:
+        from connectrial.run.filtering import read_filters
+
+        filters = read_filters(bids_filter_file)
+    draft = draft_study(dataset, derivatives=derivatives, filters=filters)
     write_atomic(output, draft.text)
     console = _console()
     for note in draft.notes:
@@ -130,7 +146,7 @@ def init(
 
 
 @app.command()
-def check(study: StudyFile) -> None:
+def check(study: StudyFile, bids_filter_file: Filters = None) -> None:
     """Print all problems of a study file and its data at once; else print the plan.
 
     Each scan's fate, each analysis with its model, columns, reference levels, rank and numbers of
@@ -140,7 +156,7 @@ def check(study: StudyFile) -> None:
     """
     from connectrial.run.describing import print_plan
 
-    plan = _plan(study)
+    plan = _plan(study, filters=bids_filter_file)
     print_plan(plan, _console())
     if plan.problems:
         _refuse(plan.problems)
@@ -155,6 +171,7 @@ def run(
     ] = None,
     participant_label: Labels = None,
     session_label: Sessions = None,
+    bids_filter_file: Filters = None,
     n_jobs: Jobs = 1,
 ) -> None:
     """Run a study: scans to FC, FC and scores to results, results to one report.
@@ -166,7 +183,15 @@ def run(
     On a cluster: connectrial run study.toml results --level participant --participant-label 01,
     then once: connectrial run study.toml results --level group
     """
-    _run(study, out, level, _split(participant_label), _split(session_label), n_jobs)
+    _run(
+        study,
+        out,
+        level,
+        subjects=_split(participant_label),
+        sessions=_split(session_label),
+        filters=bids_filter_file,
+        n_jobs=n_jobs,
+    )
 
 
 @app.command()
@@ -262,8 +287,10 @@ def _run(
     study: Path,
     out: Path,
     level: str | None,
+    *,
     subjects: list[str] | None,
     sessions: list[str] | None,
+    filters: Path | None,
     n_jobs: int,
 ) -> None:
     from connectrial.errors import InputError
@@ -278,7 +305,7 @@ def _run(
         )
     if n_jobs == 0 or n_jobs < -1:
         raise InputError(f"--n-jobs: is {n_jobs}; allowed are 1 and more, or -1 for all cores")
-    plan = _plan(study, subjects=subjects, sessions=sessions)
+    plan = _plan(study, subjects=subjects, sessions=sessions, filters=filters)
     blocking = plan.data_problems if level == "participant" else plan.problems
     if blocking:
         _refuse(blocking)
@@ -307,12 +334,20 @@ def _sessions(plan: Plan) -> int:
 
 
 def _plan(
-    study: Path, *, subjects: list[str] | None = None, sessions: list[str] | None = None
+    study: Path,
+    *,
+    subjects: list[str] | None = None,
+    sessions: list[str] | None = None,
+    filters: Path | None = None,
 ) -> Plan:
     from connectrial.run import plan_study
+    from connectrial.run.filtering import with_filters
     from connectrial.study_file import load_study
 
-    return plan_study(load_study(study), subjects=subjects, sessions=sessions)
+    loaded = load_study(study)
+    if filters is not None:
+        loaded = with_filters(loaded, filters)
+    return plan_study(loaded, subjects=subjects, sessions=sessions)
 
 
 def _split(labels: list[str] | None) -> list[str] | None:
@@ -421,6 +456,7 @@ def _bids_app(
     ] = None,
     participant_label: Labels = None,
     session_label: Sessions = None,
+    bids_filter_file: Filters = None,
     n_jobs: Annotated[
         int, typer.Option("--n-jobs", "--nprocs", "--n_cpus", help="Processes; -1: all cores")
     ] = 1,
@@ -435,8 +471,15 @@ def _bids_app(
         from connectrial.errors import InputError
 
         raise InputError(f"level: is {level!r}; allowed are participant and group")
-    file = study_for(bids_dir, out, study=study)
-    _run(file, out, level, _split(participant_label), _split(session_label), n_jobs)
+    _run(
+        study_for(bids_dir, out, study=study, filters=bids_filter_file),
+        out,
+        level,
+        subjects=_split(participant_label),
+        sessions=_split(session_label),
+        filters=bids_filter_file,
+        n_jobs=n_jobs,
+    )
 
 
 def bids_app() -> NoReturn:

@@ -43,6 +43,10 @@ class Scan:
         Seconds between frames; None where no sidecar states it.
     n_frames : int or None
         Frames in the file; None for matrices.
+    right : Path or None
+        File of the right hemisphere, where `path` is the left one's (surface runs only).
+    denoised : bool
+        Whether the image was denoised by the tool that made it.
     """
 
     subject: str
@@ -58,6 +62,8 @@ class Scan:
     mask: Path | None = None
     repetition_time_s: float | None = None
     n_frames: int | None = None
+    right: Path | None = None
+    denoised: bool = False
 
     @property
     def name(self) -> str:

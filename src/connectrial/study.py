@@ -38,6 +38,7 @@ EdgeMethod = Literal[
     "nbs-intensity",
 ]
 WhoName = Literal["patients", "controls", "everyone"]
+Wanted = str | int | tuple[str | int, ...] | None  # a label, or several of which one must fit
 
 
 class Section(BaseModel):
@@ -87,6 +88,34 @@ class ClinicalTableMap(Section):
         return self
 
 
+class FiltersSection(Section):
+    """Which files are read, by the entities of their names.
+
+    A label or several; ``none`` stands for files without the entity, ``*`` for any label.
+    """
+
+    subject: Wanted = Field(None, description="Without sub-")
+    session: Wanted = Field(None, description="Without ses-")
+    task: Wanted = Field(None, description="task-")
+    acquisition: Wanted = Field(None, description="acq-")
+    ceagent: Wanted = Field(None, description="ce-")
+    direction: Wanted = Field(None, description="dir-")
+    reconstruction: Wanted = Field(None, description="rec-")
+    run: Wanted = Field(None, description="run-; 1 and 01 are one run")
+    echo: Wanted = Field(None, description="echo-")
+    part: Wanted = Field(None, description="part-")
+    space: Wanted = Field(None, description="space-")
+    cohort: Wanted = Field(None, description="cohort-")
+    resolution: Wanted = Field(None, description="res-")
+    density: Wanted = Field(None, description="den-")
+    hemi: Wanted = Field(None, description="hemi-")
+    atlas: Wanted = Field(None, description="atlas-")
+    description: Wanted = Field(None, description="desc-")
+    datatype: Wanted = Field(None, description="Only 'func', what is read anyway")
+    suffix: Wanted = Field(None, description="Only 'bold', what is read anyway")
+    extension: Wanted = Field(None, description="Such as '.dtseries.nii'")
+
+
 class DataSection(Section):
     """Where the data are. ``${NAME}`` in a path is taken from the environment."""
 
@@ -110,6 +139,10 @@ class DataSection(Section):
     space: str | None = Field(None, description="space- entity to read, where there are several")
     description: str | None = Field(
         None, description="desc- entity to read, where there are several; 'none' for files without"
+    )
+    filters: FiltersSection = Field(
+        FiltersSection(),
+        description="Labels, by entity, of the files to read, as in a BIDS filter file",
     )
     values: Literal["r", "z"] = Field("r", description="What ready-made matrices hold")
     repetition_time_s: float | None = Field(
@@ -305,10 +338,15 @@ class AtlasSection(Section):
     """The parcels."""
 
     name: str | None = Field(None, description="atlas- entity to read, where there are several")
-    image: str | None = Field(None, description="Label image (for kind = 'images')")
+    image: str | tuple[str, str] | None = Field(
+        None,
+        description="Label image (for kind = 'images'): a volume; for CIFTI a .dlabel.nii; for "
+        "surfaces two files, left and right, .label.gii or .annot",
+    )
     table: str | None = Field(None, description="TSV with the parcels' names and networks")
     name_column: str | None = Field(None, description="Column with the parcels' names")
     network_column: str | None = Field(None, description="Column with their networks")
+    map_name: str | None = Field(None, description="Map of a .dlabel.nii that has several")
 
 
 class SetSection(Section):

@@ -100,7 +100,7 @@ def test_makers(tmp_path, maker):
     auto = index_scans(root)
     assert auto.kind == "time series"
     assert any("[data] kind = 'matrices'" in note for note in auto.notes)
-    assert auto.found == {"time series": 4, "matrices": 4, "images": 0}
+    assert auto.found == {"time series": 4, "matrices": 4, "images": 4}
 
 
 def test_halfpipe_folders(tmp_path):

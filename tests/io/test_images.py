@@ -463,7 +463,7 @@ def test_the_real_run_equals_nibabel_and_shows_its_cut_cerebellum(connectrial_da
     np.testing.assert_allclose(series.signal[:, present], np.column_stack(expected), rtol=1e-10)
 
 
-def test_a_real_cifti_file_is_called_by_its_name(connectrial_data):
+def test_a_real_cifti_file_needs_an_atlas_of_grayordinates(connectrial_data):
     path = next((connectrial_data / "cifti").glob("*.dtseries.nii"))
-    with pytest.raises(InputError, match="a Cifti2Image"):
+    with pytest.raises(InputError, match="labels a volume"):
         extract_time_series(path, an_atlas())

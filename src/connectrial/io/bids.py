@@ -1,7 +1,8 @@
 """What is on disk: the runs of a derivatives folder, by the names that the field's tools write.
 
-XCP-D (0.2 to 26), giga_connectome, HALFpipe and fMRIPrep. Only ``sub-*/[ses-*/]func`` and the task
-folders in it are looked at, so a link that leads back up cannot trap the search.
+XCP-D (0.2 to 26), giga_connectome, HALFpipe, fMRIPrep and the HCP pipelines. Only
+``sub-*/[ses-*/]func``, the task folders in it and ``MNINonLinear/Results`` are looked at, so a link
+that leads back up cannot trap the search.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ from typing import Literal
 
 from connectrial.data import Scan, ScanKind
 from connectrial.errors import InputError
+from connectrial.io.bids_filters import FilterValue, keep_filtered
 from connectrial.io.func_files import (
     KINDS,
     FuncFile,
     FuncFiles,
     atlas_of,
     description_of,
+    is_denoised,
     list_func_files,
+    pair_hemispheres,
     report_broken,
     sort_by_kind,
 )
@@ -107,6 +111,7 @@ def index_scans(
     description: str | None = None,
     subjects: Sequence[str] | None = None,
     sessions: Sequence[str] | None = None,
+    filters: Mapping[str, FilterValue] | None = None,
 ) -> ScanIndex:
     """Find the runs of a derivatives folder by their names.
 
@@ -122,6 +127,9 @@ def index_scans(
         its resolution as in ``MNI152NLin6Asym:res-2``.
     subjects, sessions : sequence of str, optional
         Keep only these, with or without ``sub-`` and ``ses-``.
+    filters : mapping, optional
+        Keep only files whose entities have these labels, as
+        `connectrial.io.bids_filters.keep_filtered` reads them.
 
     Returns
     -------
@@ -133,13 +141,15 @@ def index_scans(
     Raises
     ------
     InputError
-        When the folder is missing or is no folder.
+        When the folder is missing or is no folder, or a filter is none.
     """
     survey = list_func_files(Path(derivatives))
     groups = sort_by_kind(survey)
     found = {name: len(groups[name]) for name in KINDS}
     chosen = _choose_kind(survey, groups, kind)
     files = _keep_people(survey, groups.get(chosen or "", []), subjects, sessions)
+    files = keep_filtered(survey, files, filters or {})
+    files, right_of = pair_hemispheres(_without_native_surfaces(survey, files, space))
     wanted = {"task": task, "space": space, "atlas": atlas, "description": description}
     labels = _labels(files)
     choices = _count(files, labels)
@@ -155,7 +165,7 @@ def index_scans(
         )
     files = without_concatenations(survey, files, chosen)
     report_double(survey, files, labels)
-    scans = _make_scans(survey, files, labels, chosen)
+    scans = _make_scans(survey, files, right_of, chosen)
     report_broken(survey, chosen)
     return ScanIndex(
         root=survey.root,
@@ -188,8 +198,9 @@ def _choose_kind(survey: FuncFiles, groups: Mapping[str, list[FuncFile]], kind: 
         if survey.subjects:
             survey.problems.append(
                 f"{survey.root}: below {len(survey.subjects)} sub-* folders there is no "
-                "*_timeseries.tsv, *_relmat.tsv (or *_conmat.tsv, *_matrix.txt), nor "
-                f"*_desc-preproc_bold.nii.gz in a func folder{_other_files(survey)}"
+                "*_timeseries.tsv, *_relmat.tsv (or *_conmat.tsv, *_matrix.txt), "
+                "*_desc-preproc_bold.nii.gz, *_bold.dtseries.nii nor *_bold.func.gii in a func folder"
+                f"{_other_files(survey)}"
             )
         return None
     if len(present) > 1:
@@ -202,13 +213,7 @@ def _choose_kind(survey: FuncFiles, groups: Mapping[str, list[FuncFile]], kind: 
 
 def _other_files(survey: FuncFiles) -> str:
     """Say what stands there instead of what can be read."""
-    cifti = sum(
-        f.entities["extension"] in {".dtseries.nii", ".ptseries.nii", ".pconn.nii"}
-        for f in survey.files
-    )
     raw = sum(f.entities["suffix"] == "bold" and "space" not in f.entities for f in survey.files)
-    if cifti:
-        return f"; there are {cifti} CIFTI files, which are not read yet"
     return f"; there are {raw} raw images: name the folder of their derivatives" if raw else ""
 
 
@@ -241,15 +246,23 @@ def _keep_people(
 
 def _labels(files: Iterable[FuncFile]) -> dict[str, Callable[[FuncFile], str]]:
     """Return, for each option, the function that reads a file's label."""
-    resolutions: dict[str | None, set[str | None]] = defaultdict(set)
+    # What a space comes in: resolutions, densities, and for one density surfaces beside CIFTI.
+    variants: dict[str | None, list[set[str | None]]] = defaultdict(lambda: [set(), set(), set()])
     for file in files:
-        resolutions[file.entities.get("space")].add(file.entities.get("res"))
+        for known, label in zip(
+            variants[file.entities.get("space")], _space_variant(file), strict=True
+        ):
+            known.add(label)
 
     def space(file: FuncFile) -> str:
         name = file.entities.get("space")
-        if len(resolutions[name]) > 1:
-            return f"{name or _NONE}:res-{file.entities.get('res', 'native')}"
-        return name or _NONE
+        pieces = [name or _NONE]
+        for key, known, label in zip(
+            ("res-", "den-", ""), variants[name], _space_variant(file), strict=True
+        ):
+            if len(known) > 1:
+                pieces.append(f"{key}{label or 'native'}")
+        return ":".join(pieces)
 
     return {
         "task": lambda f: f.entities.get("task", _NONE),
@@ -257,6 +270,40 @@ def _labels(files: Iterable[FuncFile]) -> dict[str, Callable[[FuncFile], str]]:
         "atlas": lambda f: atlas_of(f) or _NONE,
         "description": lambda f: description_of(f) or _NONE,
     }
+
+
+def _space_variant(file: FuncFile) -> tuple[str | None, str | None, str]:
+    e = file.entities
+    form = {".func.gii": "surface", ".dtseries.nii": "cifti"}.get(e["extension"], "volume")
+    return e.get("res"), e.get("den"), form
+
+
+def _is_volume(file: FuncFile) -> bool:
+    return _space_variant(file)[2] == "volume" and file.entities["suffix"] == "bold"
+
+
+def _without_native_surfaces(
+    survey: FuncFiles, files: list[FuncFile], space: str | None
+) -> list[FuncFile]:
+    """Pass over surfaces in each person's own mesh, whose vertices are nobody else's."""
+    native = [f for f in files if f.entities["extension"] == ".func.gii" and _own_mesh(f)]
+    if not native:
+        return files
+    if space == "fsnative":
+        survey.problems.append(
+            f"{survey.root}: space 'fsnative' is each person's own mesh, on which no atlas of a "
+            "group lies; set [data] space to a template such as fsaverage5 or fsLR"
+        )
+    else:
+        survey.notes.append(
+            f"{survey.root}: {len(native)} surface files in space fsnative (each person's own mesh) "
+            "are passed over"
+        )
+    return [file for file in files if file not in native]
+
+
+def _own_mesh(file: FuncFile) -> bool:
+    return file.entities.get("space", "fsnative") in {"fsnative", "T1w"}
 
 
 def _count(
@@ -278,7 +325,7 @@ def _keep_labels(
         name, label = wanted[option], labels[option]
         if name is None or not files:
             continue
-        kept = [f for f in files if name in {label(f), label(f).partition(":")[0]}]
+        kept = [f for f in files if label(f) == name or label(f).startswith(f"{name}:")]
         if not kept:
             near = difflib.get_close_matches(name, choices[option], n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -293,7 +340,7 @@ def _keep_labels(
 def _make_scans(
     survey: FuncFiles,
     files: Sequence[FuncFile],
-    labels: Mapping[str, Callable[[FuncFile], str]],
+    right_of: Mapping[Path, Path],
     chosen: str | None,
 ) -> tuple[Scan, ...]:
     """Join each file with its confounds, mask and repetition time."""
@@ -313,10 +360,12 @@ def _make_scans(
                 task=e.get("task"),
                 space=e.get("space"),
                 atlas=atlas_of(file),
-                description="preproc" if chosen == "images" else description_of(file),
+                description=description_of(file),
                 confounds=sidecars.confounds(file),
-                mask=sidecars.mask(file) if chosen == "images" else None,
+                mask=sidecars.mask(file) if _is_volume(file) else None,
                 repetition_time_s=sidecars.repetition_time_s(file),
+                right=right_of.get(file.path),
+                denoised=chosen == "images" and is_denoised(description_of(file)),
             )
         )
     survey.problems += sidecars.problems
@@ -329,8 +378,8 @@ def _make_scans(
 def _missing_parts(survey: FuncFiles, scans: Sequence[Scan], chosen: str) -> list[str]:
     """Say what the scans lack."""
     lacking = {"confounds or motion table": [s.name for s in scans if s.confounds is None]}
-    if chosen == "images":
-        lacking["brain mask"] = [s.name for s in scans if s.mask is None]
+    volumes = [s for s in scans if s.kind == "image" and s.path.name.endswith("bold.nii.gz")]
+    lacking["brain mask"] = [s.name for s in volumes if s.mask is None]
     if chosen != "matrices":
         lacking["stated repetition time"] = [s.name for s in scans if s.repetition_time_s is None]
     notes = []

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from connectrial.errors import InputError
+from connectrial.io.hcp import MOTION_FILE, read_hcp_motion
 
 # A head in a coil does not turn this far; degrees under a radian's name do.
 _LARGEST_ROTATION_RAD = 1.0
@@ -22,7 +23,8 @@ def read_confounds(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     ----------
     path : Path
         ``*_desc-confounds_timeseries.tsv`` (``_regressors.tsv`` in older versions), or
-        ``*_motion.tsv``. The sidecar of the same name ending in ``.json`` is read if it is there.
+        ``*_motion.tsv``, or HCP's ``Movement_Regressors.txt`` (six parameters of motion and their
+        derivatives). The sidecar of the same name ending in ``.json`` is read if it is there.
 
     Returns
     -------
@@ -39,6 +41,8 @@ def read_confounds(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """
     if not path.is_file():
         raise InputError(f"{path}: there is no such confounds table")
+    if path.name == MOTION_FILE:
+        return read_hcp_motion(path), {}
     try:
         raw = pd.read_csv(
             path,

@@ -14,11 +14,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from connectrial.errors import InputError
+from connectrial.io.hcp import hcp_files, hcp_folders
 from connectrial.io.names import RUN_ENTITIES, bids_label, natural_key, parse_entities
 
 KINDS = ("time series", "matrices", "images")
 
 _TEXT = frozenset({".tsv", ".txt", ".csv"})
+# What fMRIPrep's and XCP-D's images are called; a CIFTI or surface run of fMRIPrep has no desc.
+_PREPROCESSED = "preproc"
+_DENOISED = frozenset(
+    {"denoised", "denoisedsmoothed", "interpolated", "residual", "residual_smooth"}
+)
+_VOLUMES = frozenset({".nii", ".nii.gz"})
 # What other tools call *_timeseries.tsv although no parcel is in it.
 _NOT_PARCELS = frozenset({"confounds", "aroma", "mixing", "metrics", "rois"})
 
@@ -83,6 +90,7 @@ def list_func_files(root: Path) -> FuncFiles:
             survey.sessions.add(session.name[4:])
             _list_func(survey, session, label, session.name[4:])
         _list_func(survey, subject, label, None)
+    _list_hcp(survey)
     if not survey.subjects:
         survey.problems.append(_no_subjects(survey))
     _report_alike(survey)
@@ -107,6 +115,16 @@ def _list_func(survey: FuncFiles, folder: Path, subject: str, session: str | Non
             if label is not None:
                 survey.sessions.add(label)
             survey.files.append(FuncFile(path, subject, label, entities))
+
+
+def _list_hcp(survey: FuncFiles) -> None:
+    for folder, subject, session in hcp_folders(survey.root):
+        survey.subjects.add(subject)
+        if session is not None:
+            survey.sessions.add(session)
+        for path, entities in hcp_files(folder, subject, session):
+            file = FuncFile(path, subject, session, entities)
+            (survey.files if path.is_file() else survey.broken).append(file)
 
 
 def _check_place(
@@ -171,9 +189,29 @@ def kind_of(file: FuncFile) -> str | None:
             return "matrices" if measure.lower() == "pearsoncorrelation" else None
         if suffix == "matrix" and e.get("desc") == "correlation":
             return "matrices"
-    elif extension in {".nii.gz", ".nii"} and suffix == "bold" and e.get("desc") == "preproc":
+    elif extension == ".ptseries.nii" and suffix == "timeseries":
+        return "time series" if e.get("stat", "mean") == "mean" else None
+    elif extension == ".pconn.nii":
+        measure = e.get("stat") or e.get("measure") or "pearsoncorrelation"
+        return "matrices" if measure.lower() == "pearsoncorrelation" else None
+    elif suffix == "bold" and _is_image(e):
         return "images"
     return None
+
+
+def _is_image(e: Mapping[str, str]) -> bool:
+    desc, extension = e.get("desc"), e["extension"]
+    if extension in _VOLUMES:
+        return desc == _PREPROCESSED or is_denoised(desc)
+    if extension == ".dtseries.nii":
+        return True
+    return extension == ".func.gii" and e.get("hemi") in {"L", "R"} and desc in {None, "preproc"}
+
+
+def is_denoised(description: str | None) -> bool:
+    """Tell by its description whether an image was denoised (XCP-D's; HCP's ``clean``)."""
+    lower = (description or "").lower()
+    return lower in _DENOISED or lower.endswith("clean")
 
 
 def sort_by_kind(survey: FuncFiles) -> dict[str, list[FuncFile]]:
@@ -187,6 +225,8 @@ def sort_by_kind(survey: FuncFiles) -> dict[str, list[FuncFile]]:
             survey.empty.append(file)
             continue
         groups[name].append(file)
+    for name in ("time series", "matrices"):
+        groups[name] = _without_twins(survey, groups[name])
     named = [f for f in groups["time series"] if atlas_of(f) is not None]
     if named and len(named) < len(groups["time series"]):
         survey.notes.append(
@@ -195,6 +235,57 @@ def sort_by_kind(survey: FuncFiles) -> dict[str, list[FuncFile]]:
         )
         groups["time series"] = named
     return groups
+
+
+def _without_twins(survey: FuncFiles, files: list[FuncFile]) -> list[FuncFile]:
+    """Pass over CIFTI files whose numbers stand in a text file beside them, as XCP-D writes both."""
+
+    def key(file: FuncFile) -> tuple[object, ...]:
+        rest = {k: v for k, v in file.entities.items() if k not in {"suffix", "extension"}}
+        return (file.path.parent, *sorted(rest.items()))
+
+    written = {key(file) for file in files if file.entities["extension"] in _TEXT}
+    twins = {
+        file.path
+        for file in files
+        if file.entities["extension"] not in _TEXT and key(file) in written
+    }
+    if twins:
+        survey.notes.append(
+            f"{survey.root}: {len(twins)} CIFTI files are passed over, since the same series or "
+            f"matrices stand beside them as text (first {min(twins).name})"
+        )
+    return [file for file in files if file.path not in twins]
+
+
+def pair_hemispheres(files: list[FuncFile]) -> tuple[list[FuncFile], dict[Path, Path]]:
+    """Join the two files of each surface run.
+
+    Parameters
+    ----------
+    files : list of FuncFile
+        Images of all forms.
+
+    Returns
+    -------
+    files : list of FuncFile
+        Without the right hemispheres whose left one is there.
+    right_of : dict of Path to Path
+        Right hemisphere's file by the left one's.
+    """
+
+    def key(file: FuncFile) -> tuple[object, ...]:
+        rest = {k: v for k, v in file.entities.items() if k != "hemi"}
+        return (file.path.parent, *sorted(rest.items()))
+
+    right = {key(file): file.path for file in files if file.entities.get("hemi") == "R"}
+    right_of = {
+        file.path: right[key(file)]
+        for file in files
+        if file.entities.get("hemi") == "L" and key(file) in right
+    }
+    joined = set(right_of.values())
+    return [file for file in files if file.path not in joined], right_of
 
 
 def atlas_of(file: FuncFile) -> str | None:
@@ -206,7 +297,7 @@ def description_of(file: FuncFile) -> str | None:
     """Return what tells apart two computations from one run: desc, XCP-D's hash, or feature."""
     e = file.entities
     if e["suffix"] == "bold":
-        return None  # images are chosen by desc-preproc already
+        return e.get("desc", _PREPROCESSED)
     desc = None if e["suffix"] == "matrix" else e.get("desc")
     return desc or e.get("hash") or e.get("feature")
 

@@ -177,6 +177,11 @@ def extract_with_quality(
         return extract_grayordinates(
             image, atlas, min_coverage=min_coverage, repetition_time_s=repetition_time_s
         )
+    if atlas.labels is None and atlas.grayordinates is not None:
+        raise InputError(
+            f"{image}: the run is a volume, but atlas {atlas.name!r} labels grayordinates; name a "
+            "label image of a volume, or read the CIFTI or surface run"
+        )
     header = read_header(image, n_dimensions=4)
     rows, inside, resampled = _rows_on_grid(atlas, header)
     in_brain = None if mask is None else _read_mask(mask, header)

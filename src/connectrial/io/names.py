@@ -17,6 +17,15 @@ ENTITY_ORDER = (
 RUN_ENTITIES = ("sub", "ses", "task", "acq", "ce", "dir", "rec", "run", "echo")
 """The entities that tell one acquisition from another, whatever was computed from it."""
 
+FILTER_ENTITIES = {
+    "subject": "sub", "session": "ses", "task": "task", "acquisition": "acq", "ceagent": "ce",
+    "direction": "dir", "reconstruction": "rec", "run": "run", "echo": "echo", "part": "part",
+    "space": "space", "cohort": "cohort", "resolution": "res", "density": "den", "hemi": "hemi",
+    "atlas": "atlas", "description": "desc", "datatype": "datatype", "suffix": "suffix",
+    "extension": "extension",
+}  # fmt: skip
+"""Entities that scans are filtered by, under the names of BIDS filter files, with their short form."""
+
 _ENTITY = re.compile(r"^([a-z]+)-(.*)$", re.DOTALL)
 
 

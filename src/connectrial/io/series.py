@@ -12,6 +12,12 @@ import pandas as pd
 
 from connectrial.data import BoolArray, Connectivity, FloatArray, Scan, TimeSeries
 from connectrial.errors import InputError
+from connectrial.io.cifti import (
+    is_cifti,
+    parcel_names,
+    read_cifti_header,
+    read_matrix_values,
+)
 from connectrial.io.files import write_atomic
 from connectrial.io.number_text import (
     NumberText,
@@ -41,12 +47,15 @@ class SeriesHeader:
         Rows of numbers.
     notes : tuple of str
         What was handled, such as a column of frame numbers that is left out.
+    repetition_time_s : float or None
+        Seconds between frames, where the file itself says so.
     """
 
     parcels: tuple[str, ...] | None
     n_columns: int
     n_frames: int
     notes: tuple[str, ...] = ()
+    repetition_time_s: float | None = None
 
 
 def survey_series(scan: Scan) -> SeriesHeader:
@@ -66,6 +75,15 @@ def survey_series(scan: Scan) -> SeriesHeader:
     InputError
         When the file is missing, empty or binary.
     """
+    if is_cifti(scan.path):
+        cifti = read_cifti_header(scan.path, form="ptseries")
+        return SeriesHeader(
+            parcels=parcel_names(cifti),
+            n_columns=cifti.n_rows,
+            n_frames=cifti.n_columns,
+            notes=() if cifti.note is None else (f"{scan.path.name}: {cifti.note}",),
+            repetition_time_s=cifti.repetition_time_s,
+        )
     text = open_numbers(scan.path)
     header = text.header
     notes: tuple[str, ...] = ()
@@ -88,7 +106,8 @@ def read_time_series(scan: Scan, *, parcels: Iterable[str] | None = None) -> Tim
     ----------
     scan : Scan
         A scan of kind "time series": a text table with one row per frame and one column per
-        parcel, separated by tabs, commas or blanks.
+        parcel, separated by tabs, commas or blanks; or CIFTI (``.ptseries.nii``), where a parcel
+        of zeros is one without data.
     parcels : iterable of str, optional
         Names that the columns must bear, in order. A file without a header takes its names here.
 
@@ -105,6 +124,8 @@ def read_time_series(scan: Scan, *, parcels: Iterable[str] | None = None) -> Tim
         differ from `parcels` (names the first difference), or nothing names the parcels.
     """
     wanted = None if parcels is None else [str(name) for name in parcels]
+    if is_cifti(scan.path):
+        return _read_ptseries(scan, wanted)
     text = open_numbers(scan.path)
     values = parse_numbers(text)
     names = text.header
@@ -128,7 +149,7 @@ def read_matrix(
     ----------
     scan : Scan
         A scan of kind "matrix": a square text table whose first row, or first row and column,
-        may name the parcels.
+        may name the parcels; or CIFTI (``.pconn.nii``).
     values : {"r", "z"}
         Whether the file holds Pearson's r or Fisher's z.
     parcels : iterable of str, optional
@@ -147,27 +168,42 @@ def read_matrix(
         that of no correlation matrix, a cell is no number, or the names differ from `parcels`.
     """
     wanted = None if parcels is None else [str(name) for name in parcels]
+    if is_cifti(scan.path):
+        cifti = read_cifti_header(scan.path, form="pconn")
+        return _as_connectivity(
+            scan.path, parcel_names(cifti), read_matrix_values(cifti), values=values, wanted=wanted
+        )
     text = open_numbers(scan.path)
     # Fisher z of the diagonal's 1 is infinite.
     names, matrix = _square(text, infinite=values == "z")
-    index = _settle_names(text.path, names, matrix.shape[1], wanted)
+    return _as_connectivity(text.path, names, matrix, values=values, wanted=wanted)
+
+
+def _as_connectivity(
+    path: Path,
+    names: Sequence[str] | None,
+    matrix: FloatArray,
+    *,
+    values: Literal["r", "z"],
+    wanted: Sequence[str] | None,
+) -> Connectivity:
+    """Check a matrix of correlations and turn it into Fisher z."""
+    index = _settle_names(path, names, matrix.shape[1], wanted)
     diagonal = np.diagonal(matrix).copy()
     matrix = matrix.copy()
     np.fill_diagonal(matrix, np.nan)
-    _check_symmetry(text.path, matrix, index)
+    _check_symmetry(path, matrix, index)
     matrix = (matrix + matrix.T) / 2.0
     notes: list[str] = []
     if values == "r":
-        _check_correlations(text.path, matrix, index, diagonal)
+        _check_correlations(path, matrix, index, diagonal)
     elif bool(np.all(diagonal == 1.0)) and not bool((np.abs(matrix) > 1.0).any()):
         notes.append(
-            f"{text.path.name}: read as Fisher z, but its diagonal is 1 and no value is beyond 1, "
+            f"{path.name}: read as Fisher z, but its diagonal is 1 and no value is beyond 1, "
             "as in a matrix of r; set [data] values = 'r' if that is what it holds"
         )
-    matrix = _without_empty(text.path, matrix, index, notes)
-    matrix = _without_doubles(
-        text.path, matrix, index, notes, limit=1.0 if values == "r" else np.inf
-    )
+    matrix = _without_empty(path, matrix, index, notes)
+    matrix = _without_doubles(path, matrix, index, notes, limit=1.0 if values == "r" else np.inf)
     z = np.arctanh(matrix) if values == "r" else matrix
     return Connectivity(z=z, parcels=index, notes=tuple(notes))
 
@@ -204,6 +240,19 @@ def write_matrix(path: Path, r: FloatArray, *, parcels: Iterable[str]) -> None:
             numbers = numbers.replace("nan", "n/a")
         lines.append(f"{name}\t{numbers}")
     write_atomic(path, "\n".join(lines) + "\n")
+
+
+def _read_ptseries(scan: Scan, wanted: Sequence[str] | None) -> TimeSeries:
+    header = read_cifti_header(scan.path, form="ptseries")
+    values = read_matrix_values(header).T
+    # Tools fill parcels without data with 0, which is no signal.
+    empty = (values == 0.0).all(axis=0) | ~np.isfinite(values).all(axis=0)
+    return TimeSeries(
+        signal=np.where(empty, np.nan, values),
+        kept=np.ones(len(values), dtype=bool),
+        parcels=_settle_names(scan.path, parcel_names(header), header.n_rows, wanted),
+        repetition_time_s=scan.repetition_time_s or header.repetition_time_s,
+    )
 
 
 def _is_index_name(name: str) -> bool:

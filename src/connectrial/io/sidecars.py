@@ -13,6 +13,7 @@ import pandas as pd
 
 from connectrial.errors import InputError
 from connectrial.io.func_files import FuncFile
+from connectrial.io.hcp import MOTION_FILE, read_hcp_motion
 from connectrial.io.names import RUN_ENTITIES, parse_entities
 from connectrial.io.number_text import read_columns
 
@@ -39,8 +40,8 @@ def read_motion(path: Path) -> pd.DataFrame:
     Parameters
     ----------
     path : Path
-        ``*_desc-confounds_timeseries.tsv`` (or ``_regressors.tsv``), ``*_motion.tsv`` or
-        ``*_outliers.tsv``.
+        ``*_desc-confounds_timeseries.tsv`` (or ``_regressors.tsv``), ``*_motion.tsv``,
+        ``*_outliers.tsv``, or HCP's ``Movement_Regressors.txt``.
 
     Returns
     -------
@@ -60,6 +61,8 @@ def read_motion(path: Path) -> pd.DataFrame:
     XCP-D calls the only column of its outliers file ``framewise_displacement`` too, though it
     holds flags; here it is ``motion_outlier``.
     """
+    if path.name == MOTION_FILE:
+        return read_hcp_motion(path)
     table = _read_frames(path).rename(columns=_OLD_NAMES)
     if path.name.endswith("_outliers.tsv"):
         return table.rename(columns={"framewise_displacement": "motion_outlier"})
@@ -235,6 +238,8 @@ def _is_positive(value: object) -> bool:
 def _confounds_rank(file: FuncFile) -> int | None:
     """Order the tables that can serve as confounds; None for what is none."""
     e = file.entities
+    if file.path.name == MOTION_FILE:
+        return 0
     # HALFpipe scales the confounds of its settings, framewise displacement too.
     if e["extension"] != ".tsv" or "setting" in e or "feature" in e:
         return None

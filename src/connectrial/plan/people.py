@@ -464,7 +464,7 @@ def _visit(study: Study, group: object, scan: Scan, visit_of: dict[str, str]) ->
 def _check_censoring(study: Study, survey: Survey, problems: list[str]) -> None:
     kind = survey.kind
     if kind == "image":
-        problems += _denoising_problems(study)
+        problems += _denoising_problems(study, survey)
     if kind in (None, "image"):
         return
     if "denoising" in study.model_fields_set:
@@ -495,10 +495,16 @@ def _check_censoring(study: Study, survey: Survey, problems: list[str]) -> None:
         )
 
 
-def _denoising_problems(study: Study) -> list[str]:
+def _denoising_problems(study: Study, survey: Survey) -> list[str]:
     """Refuse combinations of confounds, filter and order before a scan is read."""
     rules = study.denoising
     found: list[str] = []
+    done = [scan for scan in survey.scans if scan.denoised]
+    if done and rules.strategy != "none":
+        found.append(
+            f"{len(done)} images are denoised already ({done[0].path.name}) and are never denoised "
+            f"again by {rules.strategy}; set strategy = 'none'"
+        )
     try:
         check_strategy(rules.strategy, band_hz=rules.band_hz)
     except InputError as error:

@@ -7,9 +7,12 @@ from pathlib import Path
 from connectrial.errors import InputError
 from connectrial.io.files import write_atomic
 from connectrial.run.drafting import draft_study
+from connectrial.run.filtering import read_filters
 
 
-def study_for(bids_dir: Path, out: Path, *, study: Path | None) -> Path:
+def study_for(
+    bids_dir: Path, out: Path, *, study: Path | None, filters: Path | None = None
+) -> Path:
     """Find the study file for a folder, or draft one.
 
     Parameters
@@ -20,6 +23,8 @@ def study_for(bids_dir: Path, out: Path, *, study: Path | None) -> Path:
         Folder for the results; a drafted study file goes there.
     study : Path or None
         Study file that was named.
+    filters : Path, optional
+        BIDS filter file, which a drafted study file takes over.
 
     Returns
     -------
@@ -41,5 +46,6 @@ def study_for(bids_dir: Path, out: Path, *, study: Path | None) -> Path:
         return own
     drafted = out / "study.toml"
     if not drafted.is_file():
-        write_atomic(drafted, draft_study(bids_dir).text)
+        query = None if filters is None else read_filters(filters)
+        write_atomic(drafted, draft_study(bids_dir, filters=query).text)
     return drafted

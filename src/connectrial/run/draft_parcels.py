@@ -13,6 +13,8 @@ from connectrial.data import Scan
 from connectrial.errors import ConnectrialError, InputError
 from connectrial.io.atlas import atlas_from_names, read_atlas
 from connectrial.io.bids import ScanIndex, survey_series
+from connectrial.io.cifti import is_cifti
+from connectrial.io.grayordinate_atlas import read_grayordinate_atlas
 from connectrial.io.series import read_matrix
 
 _MOST_PARCELS_NAMED = 5  # scans whose names are read to find the parcels
@@ -141,14 +143,30 @@ def _count_networks(parcels: pd.DataFrame) -> tuple[dict[str, int], tuple[str, .
 
 def _image_atlas(dataset: Path, index: ScanIndex) -> Parcels:
     """Find a label image and its table beside the images."""
-    images = _atlas_files(dataset, index.root, None, (".nii.gz", ".nii"))
+    if index.scans[0].path.name.endswith(".func.gii"):
+        return Parcels(
+            checks=(
+                "surface runs need two label files of their mesh: .label.gii or .annot, left, right",
+            )
+        )
+    dense = is_cifti(index.scans[0].path)
+    images = [
+        path
+        for path in _atlas_files(dataset, index.root, None, (".nii.gz", ".nii"))
+        if path.name.endswith(".dlabel.nii") == dense
+    ]
     tables = _atlas_files(dataset, index.root, None, (".tsv",))
     for image in images:
         atlas = next((part for part in image.name.split("_") if part.startswith("atlas-")), "")
         for table in tables:
             if atlas and atlas in table.name.split("_"):
                 try:
-                    parcels = read_atlas("atlas", image=image, table=table).parcels
+                    if dense:
+                        parcels = read_grayordinate_atlas(
+                            "atlas", image=[image], table=table
+                        ).parcels
+                    else:
+                        parcels = read_atlas("atlas", image=image, table=table).parcels
                 except (ConnectrialError, OSError):
                     continue
                 networks, without = _count_networks(parcels)
@@ -165,7 +183,13 @@ def _image_atlas(dataset: Path, index: ScanIndex) -> Parcels:
             image=images[0],
             checks=("this label image lies beside the images; no table names its networks",),
         )
-    return Parcels(checks=("no label image was found; name one, in the space of the images",))
+    return Parcels(
+        checks=(
+            "no label file was found; name a .dlabel.nii of the same mesh"
+            if dense
+            else "no label image was found; name one, in the space of the images",
+        )
+    )
 
 
 def _atlas_files(

@@ -137,6 +137,12 @@ def _write_data(text: StudyText, look: Look, variables: Sequence[str]) -> None:
 def _write_labels(text: StudyText, look: Look) -> None:
     """Write the entities that had to be chosen, and what else there is."""
     assert look.index is not None  # noqa: S101 - only called with scans
+    if look.filters:
+        pieces = [
+            f"{key} = {quoted(str(one)) if isinstance(one, str | int) else toml_list(map(str, one))}"
+            for key, one in look.filters.items()
+        ]
+        text.pair("filters", f"{{ {', '.join(pieces)} }}", "only files with these labels are read")
     for option in ("task", "space", "description"):
         counts = look.index.choices.get(option, {})
         if option in look.chosen:

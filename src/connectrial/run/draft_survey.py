@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from connectrial.io.bids import (
     index_scans,
     read_dataset_description,
 )
+from connectrial.io.bids_filters import FilterValue
 from connectrial.io.clinical import ClinicalTable, ScoreTable, read_participants, read_scores
+from connectrial.io.hcp import hcp_folders
 from connectrial.io.tables import read_table
 from connectrial.run.draft_parcels import Parcels, find_parcels, networks_of_names, parcel_names
 from connectrial.run.draft_scales import draft_scales
@@ -68,6 +70,8 @@ class Look:
         Whether the dataset says that it is simulated.
     problems : tuple of str
         What will have to be put right.
+    filters : mapping
+        Labels, by entity, of the files that were looked at.
     """
 
     root: Path
@@ -85,6 +89,7 @@ class Look:
     name: str
     simulated: bool
     problems: tuple[str, ...]
+    filters: Mapping[str, FilterValue] = field(default_factory=dict)
 
     @property
     def scans(self) -> tuple[Scan, ...]:
@@ -92,7 +97,12 @@ class Look:
         return self.index.scans if self.index is not None else ()
 
 
-def look_at(root: Path, *, derivatives: Path | None) -> Look:
+def look_at(
+    root: Path,
+    *,
+    derivatives: Path | None,
+    filters: Mapping[str, FilterValue] | None = None,
+) -> Look:
     """Look at a dataset.
 
     Parameters
@@ -101,6 +111,8 @@ def look_at(root: Path, *, derivatives: Path | None) -> Look:
         A derivatives folder, a BIDS root with ``derivatives/`` in it, or a folder of tables.
     derivatives : Path, optional
         The folder with the scans where it shall not be searched for.
+    filters : mapping, optional
+        Look only at files with these labels.
 
     Returns
     -------
@@ -115,10 +127,10 @@ def look_at(root: Path, *, derivatives: Path | None) -> Look:
         what = "this is a file" if root.exists() else "there is no such folder"
         raise InputError(f"{root}: {what}; name the folder of a dataset")
     problems: list[str] = []
-    index, others = _find_scans(root, derivatives, problems)
+    index, others = _find_scans(root, derivatives, filters or {}, problems)
     chosen: dict[str, str] = {}
     if index is not None:
-        index, chosen = _choose_labels(index)
+        index, chosen = _choose_labels(index, filters or {})
         problems += index.problems
     dataset = _find_dataset(root, index)
     participants = next((p for p in _named(dataset, "participants") if p.is_file()), None)
@@ -143,6 +155,7 @@ def look_at(root: Path, *, derivatives: Path | None) -> Look:
         name=str(description.get("Name") or "").strip() or root.resolve().name,
         simulated=description.get("Simulated") is True,
         problems=tuple(dict.fromkeys(problems)),
+        filters=filters or {},
     )
 
 
@@ -163,16 +176,19 @@ def _nothing(root: Path, participants: Path | None, problems: Sequence[str]) -> 
 
 
 def _find_scans(
-    root: Path, derivatives: Path | None, problems: list[str]
+    root: Path,
+    derivatives: Path | None,
+    filters: Mapping[str, FilterValue],
+    problems: list[str],
 ) -> tuple[ScanIndex | None, tuple[str, ...]]:
     """Index every candidate folder and take the one that serves most people."""
     if derivatives is not None:
         inside = root / derivatives
-        named = index_scans(inside if inside.is_dir() else derivatives)
+        named = index_scans(inside if inside.is_dir() else derivatives, filters=filters)
         if not named.scans:
             raise InputError(named.problems or f"{named.root}: no scan that can be read is here")
         return named, ()
-    indices = [index_scans(folder) for folder in _candidates(root)]
+    indices = [index_scans(folder, filters=filters) for folder in _candidates(root)]
     usable = [index for index in indices if index.scans]
     if not usable:
         problems += [problem for index in indices for problem in index.problems]
@@ -222,10 +238,13 @@ def _folders(parent: Path) -> list[Path]:
 
 
 def _has_subjects(folder: Path) -> bool:
-    return any(path.name.startswith("sub-") for path in _folders(folder))
+    below = _folders(folder)
+    return any(path.name.startswith("sub-") for path in below) or bool(hcp_folders(folder))
 
 
-def _choose_labels(index: ScanIndex) -> tuple[ScanIndex, dict[str, str]]:
+def _choose_labels(
+    index: ScanIndex, filters: Mapping[str, FilterValue]
+) -> tuple[ScanIndex, dict[str, str]]:
     """Settle task, space, atlas and description where several are there."""
     chosen: dict[str, str] = {}
     while index.ambiguous:
@@ -244,7 +263,7 @@ def _choose_labels(index: ScanIndex) -> tuple[ScanIndex, dict[str, str]]:
             ]
             chosen[option] = (liked or [max(counts, key=lambda label: counts[label])])[0]
         kind = {"matrix": "matrices", "image": "images"}.get(str(index.kind), "time series")
-        index = index_scans(index.root, kind=kind, **chosen)  # type: ignore[arg-type]  # by name
+        index = index_scans(index.root, kind=kind, filters=filters, **chosen)  # type: ignore[arg-type]  # by name
     return index, chosen
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from connectrial.io.bids_filters import FilterValue
 from connectrial.run.draft_crossover import (
     DraftCrossover,
     crossover_model,
@@ -43,6 +44,7 @@ def draft_study(
     dataset: Path,
     *,
     derivatives: Path | None = None,
+    filters: Mapping[str, FilterValue] | None = None,
     variables: Sequence[str] = ("CONNECTRIAL_DATA",),
 ) -> Draft:
     """Draft a study file for a dataset.
@@ -54,6 +56,8 @@ def draft_study(
     derivatives : Path, optional
         Folder with the scans, relative to `dataset` or to the working directory; by default the
         one below `dataset` that serves most people, ready-made series before images.
+    filters : mapping, optional
+        Labels, by entity, of the files to look at; they go into ``[data] filters``.
     variables : sequence of str
         Environment variables by which paths are written where they lie below the folder that one
         of them names; all others are absolute.
@@ -75,7 +79,7 @@ def draft_study(
     >>> draft = draft_study(Path("my-trial"))  # doctest: +SKIP
     >>> Path("study.toml").write_text(draft.text, encoding="utf-8")  # doctest: +SKIP
     """
-    look = look_at(Path(dataset), derivatives=derivatives)
+    look = look_at(Path(dataset), derivatives=derivatives, filters=filters)
     protocol = _protocol(look)
     text = write_study(protocol, variables=variables)
     return Draft(text=str(text), notes=(*_findings(protocol), *dict.fromkeys(text.checks)))

@@ -94,7 +94,7 @@ def session_jobs(plan: Plan, output_dir: Path) -> list[SessionJob]:
 def _make_job(
     plan: Plan, atlas: Atlas, output_dir: Path, subject: str, session: str, runs: tuple[Scan, ...]
 ) -> SessionJob:
-    entities = parse_entities(runs[0].path.name)
+    entities = _entities(runs[0])
     stem = {
         key: value
         for key, value in entities.items()
@@ -119,6 +119,14 @@ def _make_job(
     )
 
 
+def _entities(scan: Scan) -> dict[str, str]:
+    """Return the entities of a run's name; the HCP pipelines' names are no BIDS names."""
+    if scan.path.name.startswith("sub-"):
+        return parse_entities(scan.path.name)
+    known = {"sub": scan.subject, "ses": scan.session, "task": scan.task, "space": scan.space}
+    return {key: label for key, label in known.items() if label}
+
+
 def made_from(job: SessionJob) -> str:
     """Hash everything that a session's matrix depends on.
 
@@ -133,7 +141,8 @@ def made_from(job: SessionJob) -> str:
     }
     sources = []
     for scan, kept in zip(job.scans, job.kept, strict=True):
-        files = [scan.path, *((scan.confounds, scan.mask) if scan.kind == "image" else ())]
+        beside = (scan.right, scan.confounds, scan.mask) if scan.kind == "image" else ()
+        files = [scan.path, *beside]
         sources.append(
             {
                 "name": scan.name,
@@ -151,9 +160,18 @@ def made_from(job: SessionJob) -> str:
             "sources": sources,
             "parcels": [str(name) for name in job.atlas.parcels.index],
             "labels": None if labels is None else digest_bytes(labels.tobytes()),
+            "rows": _digest_rows(job.atlas),
             "simulated": job.simulated,
         }
     )
+
+
+def _digest_rows(atlas: Atlas) -> str | None:
+    rows = atlas.grayordinates
+    if rows is None or atlas.row_labels is None:
+        return None
+    arrays = (atlas.row_labels, rows.structure, rows.vertex, rows.voxel)
+    return digest_bytes(b"".join(one.tobytes() for one in arrays) + repr(rows.structures).encode())
 
 
 def process_session(job: SessionJob) -> SessionOutcome:
@@ -249,7 +267,7 @@ def _read(job: SessionJob, scan: Scan) -> tuple[TimeSeries, ParcelSignal | None]
         series = read_time_series(scan, parcels=job.atlas.parcels.index)
         return series, None
     extracted = extract_with_quality(
-        scan.path,
+        scan.path if scan.right is None else (scan.path, scan.right),
         job.atlas,
         mask=scan.mask,
         min_coverage=job.study.coverage.min_coverage,

@@ -13,15 +13,17 @@ import pandas as pd
 
 from connectrial.data import Atlas, FloatArray, Scan
 from connectrial.errors import ConnectrialError, InputError, StudyFileError
-from connectrial.io.atlas import atlas_from_names, read_atlas
+from connectrial.fc.quality import framewise_displacement
+from connectrial.io.atlas import atlas_from_names
 from connectrial.io.bids import index_scans, read_dataset_description, read_motion, survey_series
 from connectrial.io.clinical import TableMap, check_dates, read_participants, read_scores
-from connectrial.io.nifti import read_header
 from connectrial.io.series import read_matrix
 from connectrial.plan import Plan, Survey, make_plan
 from connectrial.run.exposing import read_exposure
+from connectrial.run.image_headers import read_declared_atlas, read_image_headers, within_line
 from connectrial.study import Study
 
+_MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 _log = logging.getLogger(__name__)
 
 
@@ -86,6 +88,7 @@ def survey_study(
                 description=study.data.description,
                 subjects=subjects,
                 sessions=sessions,
+                filters=study.data.filters.model_dump(exclude_none=True),
             )
         except InputError as error:
             return Survey(problems=error.problems, looked=False)
@@ -95,7 +98,7 @@ def survey_study(
     simulated = _is_simulated(derivatives, dataset)
     unusable: dict[str, str] = {}
     scans, atlas = _read_headers(study, scans, unusable, problems)
-    fd_mm, std_dvars = _read_motion(scans, unusable)
+    fd_mm, std_dvars = _read_motion(scans, unusable, notes)
     participants = _participants(study, known_subjects, problems, notes)
     scores, layouts = _scores(study, dataset, scans, participants, problems, notes)
     everybody = {*map(str, participants.index), *(scan.subject for scan in scans)}
@@ -145,9 +148,10 @@ def _read_headers(
         return scans, None
     declared = _declared_atlas(study, problems)
     if scans[0].kind == "image":
-        return tuple(_image_header(study, scan, unusable) for scan in scans), declared
+        counted = read_image_headers(study, scans, declared, unusable=unusable, problems=problems)
+        return counted, declared
     names: dict[str, tuple[str, ...] | None] = {}
-    counted = []
+    found = []
     for scan in scans:
         seconds = scan.repetition_time_s or study.data.repetition_time_s
         try:
@@ -157,29 +161,14 @@ def _read_headers(
             else:
                 header = survey_series(scan)
                 names[scan.name], n_frames = header.parcels, header.n_frames
+                seconds = seconds or header.repetition_time_s
         except InputError as error:
-            unusable[scan.name] = _within_line(error, scan)
+            unusable[scan.name] = within_line(error, scan.path)
             n_frames = None
-        counted.append(replace(scan, n_frames=n_frames, repetition_time_s=seconds))
+        found.append(replace(scan, n_frames=n_frames, repetition_time_s=seconds))
     label = study.atlas.name or scans[0].atlas or "atlas"
     atlas = _atlas_of_series(label, names, declared, unusable, problems)
-    return tuple(counted), atlas
-
-
-def _within_line(error: ConnectrialError, scan: Scan) -> str:
-    """Shorten a file's message for the table of scans, which names the file already."""
-    text = "; ".join(error.problems)
-    return text.replace(f"{scan.path}: ", "").replace(f"{scan.path}", scan.path.name)
-
-
-def _image_header(study: Study, scan: Scan, unusable: dict[str, str]) -> Scan:
-    try:
-        header = read_header(scan.path, n_dimensions=4)
-    except InputError as error:
-        unusable[scan.name] = _within_line(error, scan)
-        return scan
-    seconds = scan.repetition_time_s or study.data.repetition_time_s or header.repetition_time_s
-    return replace(scan, n_frames=header.n_frames, repetition_time_s=seconds)
+    return tuple(found), atlas
 
 
 def _declared_atlas(study: Study, problems: list[str]) -> Atlas | None:
@@ -187,17 +176,7 @@ def _declared_atlas(study: Study, problems: list[str]) -> Atlas | None:
     if section.image is None and section.table is None:
         return None
     try:
-        return read_atlas(
-            section.name or "atlas",
-            image=None
-            if section.image is None
-            else study.located(section.image, key="atlas.image"),
-            table=None
-            if section.table is None
-            else study.located(section.table, key="atlas.table"),
-            name_column=section.name_column,
-            network_column=section.network_column,
-        )
+        return read_declared_atlas(study)
     except ConnectrialError as error:
         problems += [f"[atlas]: {problem}" for problem in error.problems]
         return None
@@ -233,7 +212,13 @@ def _atlas_of_series(
         )
         return None
     return replace(
-        declared, name=label, parcels=declared.parcels.loc[list(common)], labels=None, affine=None
+        declared,
+        name=label,
+        parcels=declared.parcels.loc[list(common)],
+        labels=None,
+        affine=None,
+        grayordinates=None,
+        row_labels=None,
     )
 
 
@@ -246,10 +231,11 @@ def _difference(own: tuple[str, ...], common: tuple[str, ...]) -> str:
 
 
 def _read_motion(
-    scans: tuple[Scan, ...], unusable: dict[str, str]
+    scans: tuple[Scan, ...], unusable: dict[str, str], notes: list[str]
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
     fd_mm: dict[str, FloatArray] = {}
     std_dvars: dict[str, FloatArray] = {}
+    computed: list[str] = []
     for scan in scans:
         if scan.confounds is None or scan.kind == "matrix":
             continue
@@ -261,9 +247,19 @@ def _read_motion(
         if "motion_outlier" in table and scan.n_frames == int((table["motion_outlier"] == 0).sum()):
             # XCP-D left its censored frames out of the series: their motion goes with them.
             table = table.loc[table["motion_outlier"] == 0]
+        if "framewise_displacement" not in table and set(_MOTION) <= set(table):
+            table = table.assign(
+                framewise_displacement=framewise_displacement(table[list(_MOTION)].to_numpy())
+            )
+            computed.append(scan.name)
         for column, into in (("framewise_displacement", fd_mm), ("std_dvars", std_dvars)):
             if column in table:
                 into[scan.name] = table[column].to_numpy(dtype=np.float64)
+    if computed:
+        notes.append(
+            f"framewise displacement of {len(computed)} runs is computed from their motion "
+            "parameters (Power, 50 mm), since their tables lack it"
+        )
     return fd_mm, std_dvars
 
 

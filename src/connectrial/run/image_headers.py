@@ -1,0 +1,160 @@
+"""What the headers of images say: frames, repetition time, and whether the atlas fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from connectrial.data import Atlas, Scan
+from connectrial.errors import InputError
+from connectrial.io.atlas import read_atlas
+from connectrial.io.cifti import is_cifti, read_cifti_header
+from connectrial.io.grayordinate_atlas import is_grayordinate_atlas, read_grayordinate_atlas
+from connectrial.io.grayordinate_images import check_form
+from connectrial.io.nifti import read_header
+from connectrial.io.surfaces import STRUCTURES, read_surface_header
+from connectrial.study import Study
+
+Meshes = Sequence[tuple[str, int]] | None
+
+
+def read_declared_atlas(study: Study) -> Atlas:
+    """Read the atlas whose files a study file names.
+
+    Parameters
+    ----------
+    study : Study
+        With ``[atlas] image`` or ``[atlas] table``.
+
+    Returns
+    -------
+    Atlas
+
+    Raises
+    ------
+    InputError
+        If the files cannot be read or contradict one another.
+    StudyFileError
+        If a path names an environment variable that is not set.
+    """
+    section = study.atlas
+    given = (section.image,) if isinstance(section.image, str) else section.image or ()
+    images = [study.located(one, key="atlas.image") for one in given]
+    table = None if section.table is None else study.located(section.table, key="atlas.table")
+    if len(images) > 1 or any(is_grayordinate_atlas(path) for path in images):
+        return read_grayordinate_atlas(
+            section.name or "atlas",
+            image=images,
+            table=table,
+            name_column=section.name_column,
+            network_column=section.network_column,
+            map_name=section.map_name,
+        )
+    if section.map_name is not None:
+        raise InputError(
+            "map_name: only a .dlabel.nii has maps to choose from; take the key out, or name such "
+            "a file as image"
+        )
+    return read_atlas(
+        section.name or "atlas",
+        image=images[0] if images else None,
+        table=table,
+        name_column=section.name_column,
+        network_column=section.network_column,
+    )
+
+
+def read_image_headers(
+    study: Study,
+    scans: Sequence[Scan],
+    atlas: Atlas | None,
+    *,
+    unusable: dict[str, str],
+    problems: list[str],
+) -> tuple[Scan, ...]:
+    """Count the frames of images, and put aside those that the atlas does not fit.
+
+    Parameters
+    ----------
+    study : Study
+        For the repetition time that it may state.
+    scans : sequence of Scan
+        Of kind "image".
+    atlas : Atlas or None
+        The atlas that they will be read with.
+    unusable : dict
+        Gets the reason of every scan that cannot be used, by name.
+    problems : list of str
+        Gets one message if the atlas fits none of the scans.
+
+    Returns
+    -------
+    tuple of Scan
+        With frames and repetition time.
+    """
+    counted: list[Scan] = []
+    misfits: dict[str, str] = {}
+    for scan in scans:
+        try:
+            known, meshes = _header(study, scan)
+        except InputError as error:
+            unusable[scan.name] = within_line(error, scan.path)
+            counted.append(scan)
+            continue
+        counted.append(known)
+        reason = None if atlas is None else check_form(
+            atlas, n_vertices=meshes, where=scan.path.name
+        )  # fmt: skip
+        if reason is not None:
+            misfits[scan.name] = reason
+    if misfits and len(misfits) == len(counted) - len(set(unusable) & {s.name for s in scans}):
+        problems.append(f"[atlas]: fits none of the {len(misfits)} runs; {_first(misfits)}")
+    else:
+        unusable.update(misfits)
+    return tuple(counted)
+
+
+def within_line(error: InputError, path: Path) -> str:
+    """Shorten a file's message for the table of scans, which names the file already."""
+    text = "; ".join(error.problems)
+    return text.replace(f"{path}: ", "").replace(f"{path}", path.name)
+
+
+def _first(misfits: dict[str, str]) -> str:
+    return next(iter(misfits.values()))
+
+
+def _header(study: Study, scan: Scan) -> tuple[Scan, Meshes]:
+    """Return a scan with its frames and repetition time, and the meshes that it lies on."""
+    meshes: Meshes
+    if is_cifti(scan.path):
+        cifti = read_cifti_header(scan.path, form="dtseries")
+        n_frames, stated = cifti.n_columns, cifti.repetition_time_s
+        meshes = tuple(cifti.n_vertices.items())
+    elif scan.path.name.endswith(".gii"):
+        n_frames, stated, meshes = _surface_header(scan)
+    else:
+        header = read_header(scan.path, n_dimensions=4)
+        n_frames, stated, meshes = header.n_frames, header.repetition_time_s, None
+    seconds = scan.repetition_time_s or study.data.repetition_time_s or stated
+    return replace(scan, n_frames=n_frames, repetition_time_s=seconds), meshes
+
+
+def _surface_header(scan: Scan) -> tuple[int, float | None, Meshes]:
+    if scan.right is None:
+        there, lacking = ("right", "left") if "hemi-R" in scan.path.name else ("left", "right")
+        raise InputError(
+            f"{scan.path}: only the {there} hemisphere is there; the file of the {lacking} one is "
+            "missing"
+        )
+    headers = [read_surface_header(path) for path in (scan.path, scan.right)]
+    if headers[0].n_frames != headers[1].n_frames:
+        raise InputError(
+            f"{scan.path}: {headers[0].n_frames} frames where the right hemisphere has "
+            f"{headers[1].n_frames}"
+        )
+    meshes = tuple(
+        (name, header.n_vertices) for name, header in zip(STRUCTURES, headers, strict=True)
+    )
+    return headers[0].n_frames, headers[0].repetition_time_s, meshes
