@@ -399,7 +399,7 @@ class DenoisingSection(Section):
     strategy: Label = Field(
         "36P",
         description="Set of confounds, by name (6P, 12P, 24P, 36P, 24P+aCompCor, ...) or as blocks "
-        "joined by +; none for no regression",
+        "joined by +; none for no regression, and without band_hz for series as they are read",
     )
     band_hz: tuple[float, float] | None = Field(None, description="Pass band, Hz")
     order: Literal["default", "passband", "joint", "project", "xcpd", "washu"] = Field(

@@ -380,7 +380,7 @@ def _missing_parts(survey: FuncFiles, scans: Sequence[Scan], chosen: str) -> lis
     lacking = {"confounds or motion table": [s.name for s in scans if s.confounds is None]}
     volumes = [s for s in scans if s.kind == "image" and s.path.name.endswith("bold.nii.gz")]
     lacking["brain mask"] = [s.name for s in volumes if s.mask is None]
-    if chosen != "matrices":
+    if chosen == "time series":  # an image's own header may still state it
         lacking["stated repetition time"] = [s.name for s in scans if s.repetition_time_s is None]
     notes = []
     for what, those in lacking.items():

@@ -39,7 +39,11 @@ def hcp_folders(root: Path) -> list[tuple[Path, str, str | None]]:
         ``sub-01/ses-pre`` and HCP's own ``HCA6002236_V1_MR`` name a session.
     """
     found: list[tuple[Path, str, str | None]] = []
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+    try:
+        folders = sorted(path for path in root.iterdir() if path.is_dir())
+    except OSError:  # the search for sub- folders says so
+        return found
+    for folder in folders:
         subject, session = _person(folder.name)
         if (folder / _RESULTS).is_dir():
             found.append((folder, subject, session))

@@ -72,6 +72,7 @@ def read_image_headers(
     *,
     unusable: dict[str, str],
     problems: list[str],
+    notes: list[str],
 ) -> tuple[Scan, ...]:
     """Count the frames of images, and put aside those that the atlas does not fit.
 
@@ -87,6 +88,8 @@ def read_image_headers(
         Gets the reason of every scan that cannot be used, by name.
     problems : list of str
         Gets one message if the atlas fits none of the scans.
+    notes : list of str
+        Gets one about runs whose repetition time is nowhere stated.
 
     Returns
     -------
@@ -112,6 +115,16 @@ def read_image_headers(
         problems.append(f"[atlas]: fits none of the {len(misfits)} runs; {_first(misfits)}")
     else:
         unusable.update(misfits)
+    timeless = [
+        scan.name
+        for scan in counted
+        if scan.repetition_time_s is None and scan.name not in unusable
+    ]
+    if timeless:
+        notes.append(
+            f"neither sidecar nor header states the repetition time of {len(timeless)} runs "
+            f"(first {timeless[0]}); [data] repetition_time_s gives it"
+        )
     return tuple(counted)
 
 

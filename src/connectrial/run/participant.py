@@ -217,6 +217,7 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
     series: list[TimeSeries] = []
     weak: list[pd.DataFrame] = []
     quality_rows: list[dict[str, Any]] = []
+    reading: list[str] = []
     note = ""
     for scan, kept in zip(job.scans, job.kept, strict=True):
         raw, quality = _read(job, scan)
@@ -230,12 +231,14 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
         note = str(found.attrs.get("note") or "")
         weak.append(found)
         quality_rows.append(_quality(job, scan, raw, quality))
+        reading += [] if quality is None else quality.notes
         series.append(_clean(job, scan, raw))
     together = pd.concat(weak, ignore_index=True)
     lost = _merge_weak(together, len(job.scans))
     facts: dict[str, Any] = {
         "weak": lost,
         "note": note,
+        "reading": reading,
         "quality": quality_rows,
     }
     if job.scans[0].kind == "image":
@@ -286,6 +289,8 @@ def _clean(job: SessionJob, scan: Scan, raw: TimeSeries) -> TimeSeries:
     if scan.kind != "image":
         return raw
     rules = job.study.denoising
+    if _leaves_as_read(job):
+        return raw
     confounds: pd.DataFrame | None = None
     metadata: dict[str, Any] = {}
     if rules.strategy != "none":
@@ -309,7 +314,15 @@ def _clean(job: SessionJob, scan: Scan, raw: TimeSeries) -> TimeSeries:
     )
 
 
+def _leaves_as_read(job: SessionJob) -> bool:
+    """Tell whether nothing at all was asked for: no regression, no filter, no order of steps."""
+    rules = job.study.denoising
+    return rules.strategy == "none" and rules.band_hz is None and rules.order == "default"
+
+
 def _judge_df(job: SessionJob, series: Sequence[TimeSeries]) -> None:
+    if _leaves_as_read(job):  # nothing was taken out, so no degrees of freedom were spent
+        return
     left = sum(one.remaining_df or 0 for one in series)
     least = job.study.denoising.min_remaining_df
     if left < least:
@@ -423,7 +436,13 @@ def _sidecar(
         "Quality": facts.get("quality", []),
         "WeakParcels": facts["weak"],
         "WeakParcelsAction": job.study.coverage.action,
-        "Notes": [note for note in (facts["note"], *connectivity.notes) if note],
+        "Notes": [
+            note
+            for note in dict.fromkeys(
+                (facts["note"], *facts.get("reading", ()), *connectivity.notes)
+            )
+            if note
+        ],
         "Simulated": job.simulated,
         "Version": __version__,
         "InputHash": key,

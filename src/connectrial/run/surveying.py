@@ -97,7 +97,7 @@ def survey_study(
         scans, known_subjects = index.scans, index.subjects
     simulated = _is_simulated(derivatives, dataset)
     unusable: dict[str, str] = {}
-    scans, atlas = _read_headers(study, scans, unusable, problems)
+    scans, atlas = _read_headers(study, scans, unusable, problems, notes)
     fd_mm, std_dvars = _read_motion(scans, unusable, notes)
     participants = _participants(study, known_subjects, problems, notes)
     scores, layouts = _scores(study, dataset, scans, participants, problems, notes)
@@ -141,14 +141,20 @@ def _is_simulated(*folders: Path | None) -> bool:
 
 
 def _read_headers(
-    study: Study, scans: tuple[Scan, ...], unusable: dict[str, str], problems: list[str]
+    study: Study,
+    scans: tuple[Scan, ...],
+    unusable: dict[str, str],
+    problems: list[str],
+    notes: list[str],
 ) -> tuple[tuple[Scan, ...], Atlas | None]:
     """Count frames, find the parcels, and put aside what does not fit the others."""
     if not scans:
         return scans, None
     declared = _declared_atlas(study, problems)
     if scans[0].kind == "image":
-        counted = read_image_headers(study, scans, declared, unusable=unusable, problems=problems)
+        counted = read_image_headers(
+            study, scans, declared, unusable=unusable, problems=problems, notes=notes
+        )
         return counted, declared
     names: dict[str, tuple[str, ...] | None] = {}
     found = []
