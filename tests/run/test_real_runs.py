@@ -64,7 +64,9 @@ def link(target: Path, source: Path) -> None:
 
 
 def write(folder: Path, text: str) -> Path:
-    (folder / "data" / "participants.tsv").write_text("participant_id\tage\nsub-01\t30\nsub-03\t40\n")
+    (folder / "data" / "participants.tsv").write_text(
+        "participant_id\tage\nsub-01\t30\nsub-03\t40\n"
+    )
     study = folder / "study.toml"
     study.write_text(text)
     return study
