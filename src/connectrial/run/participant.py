@@ -394,7 +394,7 @@ def _write_series(job: SessionJob, series: Sequence[TimeSeries]) -> None:
             (job.folder / name).with_suffix(".json"),
             {
                 "RepetitionTime": one.repetition_time_s,
-                "Sources": [f"bids:preprocessed:{scan.path.name}"],
+                "Sources": _sources(scan),
                 "NuisanceParameters": job.study.denoising.strategy,
                 "SoftwareFilters": job.study.denoising.band_hz or "n/a",
                 "RemainingDegreesOfFreedom": one.remaining_df,
@@ -407,6 +407,11 @@ def _write_series(job: SessionJob, series: Sequence[TimeSeries]) -> None:
             name = bids_name({**stem, "stat": "coverage"}, suffix="bold", extension=".tsv")
             text = shares.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.4f")
             write_atomic(job.folder / name, text)
+
+
+def _sources(scan: Scan) -> list[str]:
+    files = [scan.path, *([scan.right] if scan.right is not None else [])]
+    return [f"bids:preprocessed:{path.name}" for path in files]
 
 
 def _write_quality(job: SessionJob, sidecar: dict[str, Any]) -> None:
@@ -430,7 +435,7 @@ def _sidecar(
         "Weighted": True,
         "Directed": False,
         "NonNegative": False,
-        "Sources": [f"bids:preprocessed:{scan.path.name}" for scan in job.scans],
+        "Sources": [source for scan in job.scans for source in _sources(scan)],
         "Runs": job.study.connectivity.runs if len(job.scans) > 1 else "n/a",
         "KeptFrames": connectivity.n_frames,
         "Quality": facts.get("quality", []),
