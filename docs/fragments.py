@@ -87,10 +87,12 @@ def study_keys(schema: dict[str, Any]) -> str:
             f"{section['description'].strip()} *({needed}{times[shape]})*\n",
             _key_table(section, schema),
         ]
-        for key, inner in _inner_sections(section, schema):
+        for key, inner, is_list in _inner_sections(section, schema):
+            heading = f"[[{name}.{key}]]" if is_list else f"[{name}.{key}]"
+            often = "; as often as there are any" if is_list else ""
             parts += [
-                f"### `[[{name}.{key}]]`\n",
-                f"{inner['description'].strip()} *(may be left out; as often as there are any)*\n",
+                f"### `{heading}`\n",
+                f"{inner['description'].strip()} *(may be left out{often})*\n",
                 _key_table(inner, schema),
             ]
     return "\n".join(parts)
@@ -122,13 +124,27 @@ def _section(value: dict[str, Any], schema: dict[str, Any]) -> tuple[dict[str, A
 
 def _inner_sections(
     section: dict[str, Any], schema: dict[str, Any]
-) -> list[tuple[str, dict[str, Any]]]:
-    """Return lists of tables inside a table, such as [[data.table]]."""
-    return [
-        (key, _resolve(value["items"], schema))
+) -> list[tuple[str, dict[str, Any], bool]]:
+    """Return tables inside a table, [data.filters], and lists of them, [[data.table]]."""
+    found = [
+        (key, _resolve(value["items"], schema), True)
         for key, value in section["properties"].items()
         if "$ref" in value.get("items", {})
     ]
+    return found + [
+        (key, inner, False)
+        for key, value in section["properties"].items()
+        if (inner := _optional_table(value, schema)) is not None
+    ]
+
+
+def _optional_table(value: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the schema of a key that holds one table or nothing."""
+    options = [one for one in value.get("anyOf", []) if one.get("type") != "null"]
+    if len(options) != 1 or "$ref" not in options[0]:
+        return None
+    inner = _resolve(options[0], schema)
+    return inner if "properties" in inner else None
 
 
 def _key_table(section: dict[str, Any], schema: dict[str, Any]) -> str:
@@ -154,6 +170,8 @@ def _default(value: Any) -> str:
 
 def _type(value: dict[str, Any], schema: dict[str, Any]) -> str:
     """Say in words what a key may hold."""
+    if _optional_table(value, schema) is not None:
+        return "table, see below"
     value = _resolve(value, schema)
     if "anyOf" in value:
         options = [_type(one, schema) for one in value["anyOf"] if one.get("type") != "null"]

@@ -115,6 +115,10 @@ class FiltersSection(Section):
     suffix: Wanted = Field(None, description="Only 'bold', what is read anyway")
     extension: Wanted = Field(None, description="Such as '.dtseries.nii'")
 
+    def by_entity(self) -> dict[str, Any]:
+        """Return the labels of the entities that are filtered by."""
+        return self.model_dump(exclude_none=True)
+
 
 class DataSection(Section):
     """Where the data are. ``${NAME}`` in a path is taken from the environment."""
@@ -140,9 +144,10 @@ class DataSection(Section):
     description: str | None = Field(
         None, description="desc- entity to read, where there are several; 'none' for files without"
     )
-    filters: FiltersSection = Field(
-        FiltersSection(),
-        description="Labels, by entity, of the files to read, as in a BIDS filter file",
+    filters: FiltersSection | None = Field(
+        None,
+        description="Labels, by entity, of the files to read, as in a BIDS filter file: { session = "
+        "['pre', 'post'] }; 'none' for files without the entity, '*' for any label",
     )
     values: Literal["r", "z"] = Field("r", description="What ready-made matrices hold")
     repetition_time_s: float | None = Field(

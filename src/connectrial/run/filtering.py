@@ -56,7 +56,7 @@ def with_filters(study: Study, path: Path) -> Study:
     InputError
         When the file is wrong, or both filter by one entity and do not agree.
     """
-    own = study.data.filters.model_dump(exclude_none=True)
+    own = {} if study.data.filters is None else study.data.filters.by_entity()
     added = read_filters(path)
     problems = [
         f"[data] filters: {key} is {own[key]!r} in the study file but {value!r} in {path}; take one "

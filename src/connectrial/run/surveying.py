@@ -88,7 +88,7 @@ def survey_study(
                 description=study.data.description,
                 subjects=subjects,
                 sessions=sessions,
-                filters=study.data.filters.model_dump(exclude_none=True),
+                filters=None if study.data.filters is None else study.data.filters.by_entity(),
             )
         except InputError as error:
             return Survey(problems=error.problems, looked=False)
