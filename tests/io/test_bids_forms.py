@@ -209,6 +209,8 @@ def test_hcp_people_and_sessions(tmp_path, person, expected):
     index = index_scans(tmp_path)
     (scan,) = index.scans
     assert (scan.subject, scan.session) == expected
+    assert index.subjects == expected[:1]
+    assert index.notes == () or "odd characters" not in index.notes[0]
     assert (scan.run, scan.description, scan.denoised) == ("AP", "MSMAll", False)
     assert index.problems == ()
 

@@ -21,6 +21,7 @@ from cifti_files import (
 )
 from connectrial import load_study, plan_study, run_plan
 from connectrial.cli import bids_app, main
+from connectrial.run.drafting import draft_study
 
 N_FRAMES = 60
 STUDY = """
@@ -245,6 +246,20 @@ def test_denoised_images_are_not_denoised_again(dense):
     assert problems_of(dense) == ()
     problems = problems_of(dense, old='strategy = "none"', new='strategy = "6P"')
     assert any("10 images are denoised already" in problem for problem in problems)
+
+
+def test_a_first_study_file_of_cifti_runs_with_a_label_file_beside_them(dense):
+    """Networks come out of the label file's names; denoised images are not denoised again."""
+    data = dense.parent / "data"
+    (dense.parent / "labels.dlabel.nii").rename(data / "atlas-Test_den-91k_dseg.dlabel.nii")
+    for path in list(data.rglob("*.dtseries.nii")):
+        path.rename(path.with_name(path.name.replace("_bold", "_desc-denoised_bold")))
+    dense.write_text(draft_study(data).text)
+    study = load_study(dense)
+    assert str(study.atlas.image).endswith("atlas-Test_den-91k_dseg.dlabel.nii")
+    assert study.denoising.strategy == "none"
+    assert study.hypothesis[0].within == "Default"
+    assert plan_study(study).problems == ()
 
 
 # --- surfaces

@@ -83,6 +83,8 @@ def list_func_files(root: Path) -> FuncFiles:
     if not root.is_dir():
         raise InputError(f"{root}: this is a file; [data] derivatives names a folder")
     for subject in survey.folders(root, "sub-"):
+        if (subject / "MNINonLinear").is_dir():  # HCP's, whose name may hold a session as well
+            continue
         label = subject.name[4:]
         survey.subjects.add(label)
         below = survey.folders(subject, "ses-")

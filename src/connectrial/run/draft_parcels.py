@@ -178,6 +178,19 @@ def _image_atlas(dataset: Path, index: ScanIndex) -> Parcels:
                     table=table,
                     checks=("this is an atlas that lies beside the images",),
                 )
+    if dense and images:
+        try:
+            parcels = read_grayordinate_atlas("atlas", image=images[:1]).parcels
+        except (ConnectrialError, OSError):
+            return Parcels(image=images[0], checks=("this label file cannot be read as it stands",))
+        networks, without = _count_networks(parcels)
+        return Parcels(
+            names=tuple(map(str, parcels.index)),
+            networks=networks,
+            without=without,
+            image=images[0],
+            checks=("this label file lies beside the images",),
+        )
     if images:
         return Parcels(
             image=images[0],

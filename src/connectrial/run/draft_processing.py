@@ -11,6 +11,7 @@ from connectrial.data import Scan
 from connectrial.errors import InputError
 from connectrial.fc.strategies import STRATEGIES, resolve_confounds
 from connectrial.io.bids import read_motion
+from connectrial.io.cifti import is_cifti
 from connectrial.run.draft_protocol import Protocol
 from connectrial.run.draft_survey import Look, path_text
 from connectrial.run.draft_text import StudyText, counted, quoted, toml_list
@@ -39,8 +40,10 @@ def write_atlas(text: StudyText, protocol: Protocol, variables: Sequence[str]) -
         text.pair("name", quoted(label), check)
     if look.scans[0].kind == "image":
         image = parcels.image
-        place = "atlas-NAME_dseg.nii.gz" if image is None else path_text(image, variables=variables)
-        text.pair("image", quoted(place), "check: " + "; ".join(parcels.checks))
+        place = _placeholder(look)
+        if image is not None:
+            place = quoted(path_text(image, variables=variables))
+        text.pair("image", place, "check: " + "; ".join(parcels.checks))
     if parcels.table is not None:
         text.pair("table", quoted(path_text(parcels.table, variables=variables)), "its networks")
     elif not parcels.names:
@@ -52,6 +55,14 @@ def write_atlas(text: StudyText, protocol: Protocol, variables: Sequence[str]) -
         if system is not None and system.is_set:
             text.section(f"[sets.{quoted(system.name)}]", f"{system.n_parcels} parcels")
             text.pair("networks", toml_list(system.members))
+
+
+def _placeholder(look: Look) -> str:
+    """Return a label file's name of the form that the images need."""
+    name = look.scans[0].path.name
+    if name.endswith(".func.gii"):
+        return toml_list(["lh.NAME.annot", "rh.NAME.annot"])
+    return quoted(f"atlas-NAME_dseg{'.dlabel.nii' if is_cifti(look.scans[0].path) else '.nii.gz'}")
 
 
 def _write_networks(text: StudyText, networks: Mapping[str, int], without: Sequence[str]) -> None:
@@ -90,6 +101,8 @@ def write_processing(text: StudyText, protocol: Protocol) -> None:
 
 def _strategy(look: Look) -> tuple[str, str]:
     """Take the first strategy that the confounds of the first run allow."""
+    if any(scan.denoised for scan in look.scans):
+        return "none", "the images were denoised by the tool that made them"
     path = next((scan.confounds for scan in look.scans if scan.confounds is not None), None)
     if path is None:
         return "none", "there are no confounds tables, so the images are taken as clean"
