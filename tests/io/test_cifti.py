@@ -27,6 +27,7 @@ from connectrial.errors import InputError
 from connectrial.fc.connectivity import correlate_parcels
 from connectrial.io.cifti import read_cifti_header, read_grayordinates
 from connectrial.io.grayordinate_atlas import read_grayordinate_atlas
+from connectrial.io.grayordinate_spheres import find_sphere_rows
 from connectrial.io.images import extract_time_series, extract_with_quality
 from connectrial.io.row_matching import match_rows
 from connectrial.io.series import read_matrix, read_time_series, survey_series
@@ -234,6 +235,31 @@ def test_spheres_are_taken_from_voxels_by_their_centres(run, atlas):
     # Seven voxels of the grid lie within 2 mm; the one at x = 0 is not part of the file.
     assert found.coverage[6] == pytest.approx(6 / 7)
     assert found.signal[:, :6] == pytest.approx(extract_time_series(run, atlas).signal)
+
+
+def test_a_voxel_in_two_spheres(run):
+    """Centres 2 mm apart: each voxel between them belongs to both, to the nearer, or to none."""
+    atlas = sphere_atlas(("A", -2, -2, -2, 2.1), ("B", -4, -2, -2, 2.1))
+    rows = read_grayordinates(run)
+    row, parcel, n_total = find_sphere_rows(rows, atlas)
+    assert n_total.tolist() == [7, 7]
+    shared = set(row[parcel == 0]) & set(row[parcel == 1])
+    world = rows.voxel[sorted(shared)] @ AFFINE[:3, :3].T + AFFINE[:3, 3]
+    assert sorted(world.tolist()) == [[-4.0, -2.0, -2.0], [-2.0, -2.0, -2.0]]
+    row, parcel, n_total = find_sphere_rows(rows, atlas, overlap="nearest")
+    assert n_total.tolist() == [6, 6]
+    assert not set(row[parcel == 0]) & set(row[parcel == 1])
+    with pytest.raises(InputError, match="the spheres A and B share voxels"):
+        find_sphere_rows(rows, atlas, overlap="refuse")
+
+
+def test_labels_of_a_volume_with_spheres_are_refused(run):
+    """Half an atlas that cannot be read would else come out as parcels without data."""
+    atlas = sphere_atlas(("Amy", -2, -2, -2, 2.0))
+    both = pd.concat([atlas.parcels, atlas.parcels.assign(radius_mm=np.nan).set_axis(["V1"])])
+    mixed = replace(atlas, parcels=both, labels=np.ones((2, 2, 2), np.int32), affine=np.eye(4))
+    with pytest.raises(InputError, match="labels a volume"):
+        extract_time_series(run, mixed)
 
 
 def test_spheres_in_the_cortex_are_refused(run):

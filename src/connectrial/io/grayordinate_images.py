@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from connectrial.data import Atlas, BoolArray, FloatArray, Grayordinates, TimeSeries
 from connectrial.errors import InputError
 from connectrial.io.cifti import grayordinates_of, read_cifti_header, read_rows
+from connectrial.io.grayordinate_spheres import Overlap, find_sphere_rows
 from connectrial.io.images import ImageQuality, ParcelSignal, missing_note
 from connectrial.io.row_matching import match_rows
 from connectrial.io.surfaces import read_surface_header, read_surface_run
@@ -62,6 +63,7 @@ def extract_grayordinates(
     *,
     min_coverage: float,
     repetition_time_s: float | None = None,
+    overlap: Overlap = "allow",
 ) -> ParcelSignal:
     """Return the mean signal of every parcel of a CIFTI or surface run, with its quality.
 
@@ -80,6 +82,8 @@ def extract_grayordinates(
         Parcels with data in a smaller share of their rows become a column of NaN.
     repetition_time_s : float, optional
         Seconds between frames; by default the header's.
+    overlap : {"allow", "nearest", "refuse"}
+        What happens to a voxel in two spheres, as in `find_sphere_rows`.
 
     Returns
     -------
@@ -94,7 +98,7 @@ def extract_grayordinates(
         is a surface here).
     """
     run = _open_surfaces(*image) if isinstance(image, tuple) else _open_cifti(image)
-    members = _members(run, atlas)
+    members = _members(run, atlas, overlap=overlap)
     sums = _add_up(run, members, n_parcels=len(atlas.parcels))
     coverage = sums.n_good / np.maximum(members.n_total, 1)
     present = (coverage >= min_coverage) & (sums.n_good > 0)
@@ -148,10 +152,9 @@ def _open_surfaces(left: Path, right: Path) -> _Run:
     )
 
 
-def _members(run: _Run, atlas: Atlas) -> _Membership:
+def _members(run: _Run, atlas: Atlas, *, overlap: Overlap) -> _Membership:
     """Find the rows of every parcel, labelled ones and spheres."""
-    spheres = np.flatnonzero(atlas.is_sphere)
-    if atlas.grayordinates is None and len(spheres) == 0:
+    if atlas.grayordinates is None and not (len(atlas.parcels) and atlas.is_sphere.all()):
         what = "labels a volume" if atlas.labels is not None else "has names alone"
         raise InputError(
             f"{run.where}: the run lies on grayordinates, but atlas {atlas.name!r} {what}; name a "
@@ -160,19 +163,21 @@ def _members(run: _Run, atlas: Atlas) -> _Membership:
         )
     n_total = np.zeros(len(atlas.parcels), dtype=np.intp)
     row, parcel = [np.zeros(0, dtype=np.intp)], [np.zeros(0, dtype=np.intp)]
-    if atlas.grayordinates is not None and atlas.row_labels is not None:
-        try:
+    try:
+        if atlas.grayordinates is not None and atlas.row_labels is not None:
             found = match_rows(run.rows, atlas.grayordinates)
-        except InputError as error:
-            raise InputError(f"{run.where}: {'; '.join(error.problems)}") from error
-        place = _place_of_label(atlas)[atlas.row_labels]
-        labelled = place >= 0
-        n_total += np.bincount(place[labelled], minlength=len(n_total))
-        here = labelled & (found >= 0)
-        row.append(found[here])
-        parcel.append(place[here])
-    if len(spheres):
-        _add_spheres(run, atlas.parcels.iloc[spheres], spheres, n_total, row, parcel)
+            place = _place_of_label(atlas)[atlas.row_labels]
+            n_total += np.bincount(place[place >= 0], minlength=len(n_total))
+            here = (place >= 0) & (found >= 0)
+            row.append(found[here])
+            parcel.append(place[here])
+        if atlas.is_sphere.any():
+            near, sphere, n_sphere = find_sphere_rows(run.rows, atlas, overlap=overlap)
+            n_total += n_sphere
+            row.append(near)
+            parcel.append(sphere)
+    except InputError as error:
+        raise InputError(f"{run.where}: {'; '.join(error.problems)}") from error
     rows, parcels = np.concatenate(row), np.concatenate(parcel)
     order = np.argsort(rows, kind="stable")
     return _Membership(row=rows[order], parcel=parcels[order], n_total=n_total)
@@ -188,54 +193,6 @@ def _place_of_label(atlas: Atlas) -> Indices:
     known = (index > 0) & (index < len(place)) & ~atlas.is_sphere
     place[index[known]] = np.flatnonzero(known)
     return place
-
-
-def _add_spheres(
-    run: _Run,
-    spheres: pd.DataFrame,
-    places: Indices,
-    n_total: Indices,
-    row: list[Indices],
-    parcel: list[Indices],
-) -> None:
-    """Add the voxels within each sphere, and count those of the grid that could be there."""
-    voxels = np.flatnonzero(run.rows.vertex < 0)
-    affine = run.rows.affine
-    if len(voxels) == 0 or affine is None:
-        raise InputError(
-            f"{run.where}: the file holds surfaces alone, so spheres have no voxel in it; read the "
-            "volumes ([data] space), or take an atlas of labels"
-        )
-    centres = run.rows.voxel[voxels] @ affine[:3, :3].T + affine[:3, 3]
-    empty = []
-    for place, (name, one) in zip(places, spheres.iterrows(), strict=True):
-        centre = one[["x_mm", "y_mm", "z_mm"]].to_numpy(dtype=np.float64)
-        radius_mm = float(one["radius_mm"])
-        near = voxels[np.linalg.norm(centres - centre, axis=1) <= radius_mm]
-        if len(near) == 0:
-            empty.append(str(name))
-            continue
-        n_total[place] = _n_grid_voxels(affine, centre, radius_mm)
-        row.append(near)
-        parcel.append(np.full(len(near), place, dtype=np.intp))
-    if empty:
-        shown = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
-        raise InputError(
-            f"{run.where}: {len(empty)} of {len(places)} spheres hold no voxel of this file "
-            f"({shown}): its cortex is a surface, which has no place in mm. Take labels for the "
-            "cortex ([atlas] image: a .dlabel.nii) and spheres for the subcortex alone, or read the "
-            "volumes ([data] space)"
-        )
-
-
-def _n_grid_voxels(affine: FloatArray, centre: FloatArray, radius_mm: float) -> int:
-    """Count the voxels of the whole grid whose centres lie within a sphere."""
-    middle = np.linalg.inv(affine) @ np.append(centre, 1.0)
-    reach = int(np.ceil(radius_mm / np.linalg.norm(affine[:3, :3], axis=0).min())) + 1
-    steps = np.arange(-reach, reach + 1)
-    around = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
-    placed = (around + np.rint(middle[:3])) @ affine[:3, :3].T + affine[:3, 3]
-    return int((np.linalg.norm(placed - centre, axis=1) <= radius_mm).sum())
 
 
 def _add_up(run: _Run, members: _Membership, *, n_parcels: int) -> _Sums:
@@ -326,11 +283,11 @@ def check_form(
             )
         return None
     if atlas.grayordinates is None:
-        if atlas.labels is not None:
+        if not atlas.is_sphere.all():
             return (
-                f"{where} lies on grayordinates, but atlas {atlas.name!r} labels a volume; name a "
-                ".dlabel.nii or a pair of .label.gii or .annot ([atlas] image), or read the volumes "
-                "([data] space)"
+                f"{where} lies on grayordinates, but atlas {atlas.name!r} labels a volume or has "
+                "names alone; name a .dlabel.nii or a pair of .label.gii or .annot ([atlas] image), "
+                "or read the volumes ([data] space)"
             )
         return None
     for name, count in n_vertices:
