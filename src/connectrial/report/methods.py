@@ -66,8 +66,11 @@ def _connectivity(results: Results) -> list[str]:
         denoising = results.study.get("denoising") or {}
         band = denoising.get("band_hz")
         filtered = f", band-pass {band[0]:g} to {band[1]:g} Hz" if band else ""
+        as_read = denoising.get("strategy") == "none" and not band
         text.append(
-            f"Signals were denoised ({denoising.get('strategy', 'strategy not stated')}{filtered})."
+            "Parcel means were taken from the images as they are: nothing was regressed or filtered."
+            if as_read
+            else f"Signals were denoised ({denoising.get('strategy', 'strategy not stated')}{filtered})."
         )
     text += [] if ready else _censoring(results)
     if not ready and scans.duplicated(["subject", "session"]).any():
