@@ -166,7 +166,7 @@ def extract_with_quality(
         raise InputError(f"min_coverage must lie between 0 and 1; got {min_coverage}")
     header = read_header(image, n_dimensions=4)
     rows, inside, resampled = _rows_on_grid(atlas, header)
-    in_brain = None if mask is None else _read_mask(mask, header)
+    in_brain = None if mask is None else read_mask(mask, header)
     voxels = np.flatnonzero(rows >= 0 if in_brain is None else in_brain)
     n_parcels = len(atlas.parcels)
     n_total = np.bincount(rows[rows >= 0], minlength=n_parcels)
@@ -385,7 +385,8 @@ def _nearest(
     return nearest, ((nearest >= 0) & (nearest < limits)).all(axis=0)
 
 
-def _read_mask(path: Path, header: ImageHeader) -> BoolArray:
+def read_mask(path: Path, header: ImageHeader) -> BoolArray:
+    """Return which voxels of a run's grid a mask holds, first axis fastest; refuse another grid."""
     values, affine = read_volume(path)
     if values.shape != header.shape or not np.allclose(
         affine, header.affine, rtol=0, atol=_GRID_TOLERANCE_MM
