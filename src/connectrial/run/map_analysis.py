@@ -195,8 +195,8 @@ class _Tested:
         section, stem = self.section, f"term-{label_of(column)}_stat-"
         p, how = arrays["p"], f"{section.method} over {int(np.isfinite(arrays['p']).sum())} voxels"
         if section.method == "max":
-            adjusted = self._permute(column, complete, seed)
-            how += f", {section.n_permutations} permutations, seed {seed}"
+            adjusted, n_permutations = self._permute(column, complete, seed)
+            how += f", {n_permutations} permutations, seed {seed}"
         elif section.method == "none":
             adjusted, how = np.full(len(p), np.nan), "not adjusted"
         else:
@@ -224,7 +224,7 @@ class _Tested:
         self._note_clusters(column, clusters, stem, atlas)
         self._count(column, arrays, adjusted, how, len(clusters))
 
-    def _permute(self, column: str, complete: BoolArray, seed: int) -> FloatArray:
+    def _permute(self, column: str, complete: BoolArray, seed: int) -> tuple[FloatArray, int]:
         """Adjust for the largest |t| by permutation, over voxels that all people have."""
         plan = self.plan
         assert plan.model is not None  # noqa: S101 - looked at before
@@ -257,7 +257,7 @@ class _Tested:
             )
         adjusted = np.full(len(complete), np.nan)
         adjusted[chosen] = found.p
-        return adjusted
+        return adjusted, found.n_permutations
 
     def _note_clusters(
         self, column: str, clusters: pd.DataFrame, stem: str, atlas: Atlas | None
