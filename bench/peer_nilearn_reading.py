@@ -13,7 +13,7 @@ warnings.simplefilter("ignore")
 what, image, labels, mask, confounds, rounds = sys.argv[1:]
 table = pd.read_csv(confounds, sep="\t").to_numpy()
 clean = {"detrend": True, "standardize": "zscore_sample", "low_pass": 0.08, "high_pass": 0.009}
-clean |= {"t_r": 2.0, "filter": "butterworth"} if what == "voxels" else {"t_r": 2.0}
+clean |= {"t_r": 2.0}  # the filter is Butterworth's by default
 best = np.inf
 for _ in range(int(rounds)):
     start = time.process_time()

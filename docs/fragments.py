@@ -18,7 +18,8 @@ from typing import Any
 #: Computation beyond the front door, drawer by drawer, in reading order.
 MODULES = {
     "Signals and connectivity": (
-        "fc.quality fc.coverage fc.censoring fc.strategies fc.denoising fc.connectivity fc.networks"
+        "fc.quality fc.coverage fc.censoring fc.strategies fc.denoising fc.connectivity fc.networks "
+        "fc.voxelwise fc.seed_maps fc.smoothing fc.clusters fc.react"
     ),
     "The trial": (
         "trial.visits trial.endpoints trial.flow trial.periods trial.matching trial.regimens "
@@ -93,6 +94,12 @@ def study_keys(schema: dict[str, Any]) -> str:
                 f"{inner['description'].strip()} *(may be left out; as often as there are any)*\n",
                 _key_table(inner, schema),
             ]
+        for key, inner in _inner_tables(section, schema):
+            parts += [
+                f"### `{key} = {{ … }}` in `{heading}`\n",
+                f"{inner['description'].strip()}\n",
+                _key_table(inner, schema),
+            ]
     return "\n".join(parts)
 
 
@@ -128,6 +135,18 @@ def _inner_sections(
         (key, _resolve(value["items"], schema))
         for key, value in section["properties"].items()
         if "$ref" in value.get("items", {})
+    ]
+
+
+def _inner_tables(
+    section: dict[str, Any], schema: dict[str, Any]
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return single tables inside a table, such as the seed of a map."""
+    return [
+        (key, _resolve(option, schema))
+        for key, value in section["properties"].items()
+        for option in value.get("anyOf", [])
+        if option.get("$ref", "").endswith("Section")
     ]
 
 
