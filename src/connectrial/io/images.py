@@ -22,7 +22,7 @@ Indices = NDArray[np.intp]
 
 _GRID_TOLERANCE_MM = 1e-3
 _BLOCK_VALUES = 1 << 21  # 16 MB of float64
-_CHUNK_VOXELS = 1 << 13
+_CHUNK_VOXELS = 1 << 12
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
