@@ -149,6 +149,21 @@ def test_mean_maps_are_means_over_people(done):
     assert found == pytest.approx(change, abs=1e-6)
 
 
+def test_visits_keep_the_study_s_order_whoever_comes_first(tmp_path):
+    study = write_images(tmp_path, n_subjects=4)
+    for path in (tmp_path / "data" / "sub-01" / "ses-a" / "func").iterdir():
+        path.unlink()
+    plan = plan_study(load_study(study))
+    assert plan.people.scans["visit"].iloc[0] == "after"
+    results = run_plan(plan, tmp_path / "out")
+    assert results is not None
+    assert list(results.maps["ball"].images) == [
+        "visit-before_stat-mean",
+        "visit-after_stat-mean",
+        "visit-after_from-before_stat-difference",
+    ]
+
+
 def test_results_load_with_their_maps(done):
     folder, results = done
     loaded = load_results(folder / "out")

@@ -205,9 +205,11 @@ def plan_over_places(
     rows, words = _who(study, scan_rows(people), who)
     ready = replace(plan, analysis_set=words)
     if plan.model is None:
+        visits = [visit for visit in (*study.visits, CONTROLS) if (rows["visit"] == visit).any()]
+        ordered = pd.Categorical(rows["visit"].astype(str), categories=visits, ordered=True)
         return replace(
             ready,
-            rows=rows.reset_index(drop=True),
+            rows=rows.assign(visit=ordered).reset_index(drop=True),
             n_subjects=int(rows["subject"].nunique()),
             n_observations=len(rows),
         )

@@ -32,7 +32,7 @@ from connectrial.run.analysing import (
 from connectrial.run.exploring import analyse_edges
 from connectrial.run.exposing import correlate_exposure, describe_exposure, exposure_tables
 from connectrial.run.map_analysis import analyse_map
-from connectrial.run.participant import Progress, SessionJob, SessionOutcome
+from connectrial.run.participant import Progress, SessionJob, SessionOutcome, made_from
 from connectrial.trial.endpoints import change_from_baseline
 from connectrial.trial.periods import repeat_common
 from connectrial.trial.summaries import observed_means
@@ -170,6 +170,7 @@ def analyse_group(
     results: list[Result] = []
     edges: dict[str, pd.DataFrame] = {}
     maps: dict[str, GroupMap] = {}
+    keys = {(job.subject, job.session): made_from(job) for job in jobs if job.maps}
     for number, one in enumerate(plan.analyses):
         table = None
         if one.what == "map" and not one.problems:
@@ -178,6 +179,7 @@ def analyse_group(
                 plan.study.maps[one.name],
                 jobs=jobs,
                 visits=visits,
+                keys=keys,
                 atlas=plan.survey.atlas,
                 seed=plan.study.study.seed,
             )

@@ -41,6 +41,7 @@ def analyse_map(
     *,
     jobs: Sequence[SessionJob],
     visits: Mapping[tuple[str, str], str],
+    keys: Mapping[tuple[str, str], str],
     atlas: Atlas | None,
     seed: int,
 ) -> tuple[Result, GroupMap | None]:
@@ -56,6 +57,8 @@ def analyse_map(
         The sessions; their maps are on disk.
     visits : mapping
         (subject, session) -> visit, of analysed sessions.
+    keys : mapping
+        (subject, session) -> hash of what its matrix was made from.
     atlas : Atlas or None
         To name the parcel at a peak.
     seed : int
@@ -73,8 +76,9 @@ def analyse_map(
     """
     with ExitStack() as stack:
         try:
-            maps = stack_maps(plan, section, jobs, visits, stack)
-            images, rows, notes = describe_maps(plan, section, maps)
+            maps = stack_maps(plan, section, jobs, visits, keys, stack)
+            images, rows = describe_maps(plan, section, maps)
+            notes: list[str] = []
             clusters = pd.DataFrame()
             if plan.model is not None:
                 tested = _Tested(plan, section, maps, atlas=atlas, seed=seed)

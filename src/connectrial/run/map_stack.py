@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from connectrial.data import FloatArray
+from connectrial.data import BoolArray, FloatArray
 from connectrial.errors import InputError
 from connectrial.fc.smoothing import smooth_map
 from connectrial.io.voxels import read_map
 from connectrial.plan import PlannedAnalysis
 from connectrial.run.analysing import base_cells
 from connectrial.run.mapping import finished_map, map_file
-from connectrial.run.participant import SessionJob, made_from
+from connectrial.run.participant import SessionJob
 from connectrial.study import MapSection
 
 Volume = NDArray[np.float32]
@@ -54,6 +53,7 @@ def stack_maps(
     section: MapSection,
     jobs: Sequence[SessionJob],
     visits: Mapping[tuple[str, str], str],
+    keys: Mapping[tuple[str, str], str],
     stack: ExitStack,
 ) -> MapStack:
     """Read the maps of all planned people and visits, sessions of a visit averaged."""
@@ -69,7 +69,7 @@ def stack_maps(
         if row is None or one is None:
             continue
         name = f"sub-{job.subject}" + (f" ses-{job.session}" if job.session else "")
-        known = finished_map(job, one, made_from=made_from(job))
+        known = finished_map(job, one, made_from=keys[job.subject, job.session])
         if known is None:
             missing.append(name)
         elif "Problem" in known:
@@ -87,16 +87,19 @@ def stack_maps(
     n_voxels = int(np.prod(shape))
     values = _room(len(wanted), n_voxels, stack)
     affine = np.asarray(found[0][2]["Affine"], dtype=np.float64)
-    n_sessions = Counter(row for row, _, _ in found)
-    for row, path, _ in found:
-        volume, affine = read_map(path)
-        if section.smoothing_fwhm_mm is not None:
-            volume = smooth_map(volume, affine=affine, fwhm_mm=section.smoothing_fwhm_mm)
-        _add(values, row, volume.ravel(order="F"), of_several=n_sessions[row] > 1)
-    for row, count in n_sessions.items():
-        if count > 1:
-            _finish_mean(values, row)
-    return MapStack(values=values[: len(wanted)], shape=shape, affine=affine, notes=tuple(notes))
+    for row in sorted({row for row, _, _ in found}):
+        total: FloatArray = np.zeros(n_voxels)
+        count: FloatArray = np.zeros(n_voxels)
+        for path in (path for at, path, _ in found if at == row):
+            volume, affine = read_map(path)
+            if section.smoothing_fwhm_mm is not None:
+                volume = smooth_map(volume, affine=affine, fwhm_mm=section.smoothing_fwhm_mm)
+            flat: FloatArray = volume.ravel(order="F").astype(np.float64)
+            finite: BoolArray = np.isfinite(flat)
+            total += np.where(finite, flat, 0.0)
+            count += finite.astype(np.float64)
+        values[row] = np.divide(total, count, out=np.full(n_voxels, np.nan), where=count > 0)
+    return MapStack(values=values, shape=shape, affine=affine, notes=tuple(notes))
 
 
 def _one_grid(found: Sequence[tuple[int, Path, dict[str, Any]]]) -> tuple[int, int, int]:
@@ -121,8 +124,7 @@ def _one_grid(found: Sequence[tuple[int, Path, dict[str, Any]]]) -> tuple[int, i
 
 def _room(n_rows: int, n_voxels: int, stack: ExitStack) -> NDArray[np.float32]:
     """Make an array of NaN: in memory, or in a file that goes when it is no longer needed."""
-    # One more row in which sessions of a visit are counted.
-    shape = (2 * n_rows, n_voxels)
+    shape = (n_rows, n_voxels)
     if 4 * shape[0] * shape[1] <= _IN_MEMORY_BYTES:
         return np.full(shape, np.nan, dtype=np.float32)
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="connectrial-maps-"))
@@ -132,39 +134,20 @@ def _room(n_rows: int, n_voxels: int, stack: ExitStack) -> NDArray[np.float32]:
     return room
 
 
-def _add(values: NDArray[np.float32], row: int, volume: Volume, *, of_several: bool) -> None:
-    if not of_several:
-        values[row] = volume
-        return
-    counts = len(values) // 2 + row
-    known = np.isfinite(volume)
-    values[row] = np.nan_to_num(values[row]) + np.where(known, volume, 0.0)
-    values[counts] = np.nan_to_num(values[counts]) + known
-
-
-def _finish_mean(values: NDArray[np.float32], row: int) -> None:
-    counts = values[len(values) // 2 + row]
-    empty = np.full(values.shape[1], np.nan, dtype=np.float32)
-    values[row] = np.divide(values[row], counts, out=empty, where=counts > 0)
-
-
 def describe_maps(
     plan: PlannedAnalysis, section: MapSection, maps: MapStack
-) -> tuple[dict[str, Volume], list[dict[str, Any]], list[str]]:
+) -> tuple[dict[str, Volume], list[dict[str, Any]]]:
     """Average the maps by visit, and their change from the first visit, person by person."""
     visits = plan.rows["visit"].astype(str).to_numpy()
     subjects = plan.rows["subject"].astype(str).to_numpy()
-    order = (
-        [str(v) for v in plan.rows["visit"].cat.categories]
-        if isinstance(plan.rows["visit"].dtype, pd.CategoricalDtype)
-        else list(dict.fromkeys(visits))
-    )
+    order = [str(visit) for visit in plan.rows["visit"].cat.categories]
     images: dict[str, Volume] = {}
     rows: list[dict[str, Any]] = []
     for visit in order:
         chosen = np.flatnonzero(visits == visit)
-        images[f"visit-{label_of(visit)}_stat-mean"] = _mean_map(maps, section, chosen, None)
-        rows.append(_mean_row(plan, f"mean map at {visit}", maps, chosen, section))
+        volume = _mean_map(maps, section, chosen, None)
+        images[f"visit-{label_of(visit)}_stat-mean"] = volume
+        rows.append(_mean_row(plan, f"mean map at {visit}", volume, maps, chosen))
     first = {subjects[k]: k for k in np.flatnonzero(visits == order[0])}
     for visit in order[1:]:
         later = [k for k in np.flatnonzero(visits == visit) if subjects[k] in first]
@@ -173,12 +156,9 @@ def describe_maps(
         chosen, before = np.array(later), np.array([first[subjects[k]] for k in later])
         name = f"visit-{label_of(visit)}_from-{label_of(order[0])}_stat-difference"
         images[name] = _mean_map(maps, section, chosen, before)
-        rows.append(
-            _mean_row(
-                plan, f"mean change from {order[0]} to {visit}", maps, chosen, section, before
-            )
-        )
-    return images, rows, []
+        term = f"mean change from {order[0]} to {visit}"
+        rows.append(_mean_row(plan, term, images[name], maps, chosen, before))
+    return images, rows
 
 
 def _mean_map(
@@ -195,7 +175,7 @@ def _mean_map(
         values = maps.values[row].astype(np.float64)
         if before is not None:
             values -= maps.values[before[number]]
-        known = np.isfinite(values)
+        known: BoolArray = np.isfinite(values)
         n_people += bool(known.any())
         total += np.where(known, values, 0.0)
         count += known
@@ -207,13 +187,12 @@ def _mean_map(
 def _mean_row(
     plan: PlannedAnalysis,
     term: str,
+    volume: Volume,
     maps: MapStack,
     chosen: NDArray[np.intp],
-    section: MapSection,
     before: NDArray[np.intp] | None = None,
 ) -> dict[str, Any]:
     """Say how many voxels a mean map has, and of how many people."""
-    volume = _mean_map(maps, section, chosen, before)
     has_map = np.array([bool(np.isfinite(maps.values[row]).any()) for row in chosen])
     if before is not None:
         has_map &= np.array([bool(np.isfinite(maps.values[row]).any()) for row in before])
