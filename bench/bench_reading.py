@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import nibabel as nib
@@ -55,6 +55,7 @@ N_PARCELS = 400
 N_GRAYORDINATES = 91_282
 REPETITION_TIME_S = 2.0
 BAND_HZ = (0.009, 0.08)
+PARTS = ("parcels", "voxels", "processes", "memory", "global")
 
 
 # --- what is read
@@ -209,6 +210,7 @@ class Bench:
     progress: Progress
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    recalled: bool = False
 
     def add(
         self, what: str, ours: float, against: str, peer: float | None, *, least: float | None
@@ -224,6 +226,22 @@ class Bench:
                 f"{ratio:.3g} times as fast", target, met)
         )  # fmt: skip
         self.progress.say(f"{what}: {ours:.2f} s, {against} {peer:.2f} s, {ratio:.2f} x")
+
+    def recall(self) -> None:
+        """Take up rows and notes of an earlier sitting."""
+        if self.options.rows is not None and self.options.rows.is_file():
+            known = json.loads(self.options.rows.read_text())
+            self.recalled = True
+            self.rows = [Row(**row) for row in known["rows"]]
+            self.notes = known["notes"]
+
+    def remember(self) -> None:
+        """Keep rows and notes for a later sitting; what was measured again counts as it is now."""
+        self.rows = list({row.what: row for row in self.rows}.values())
+        self.notes = list(dict.fromkeys(self.notes))
+        if self.options.rows is not None:
+            known = {"rows": [asdict(row) for row in self.rows], "notes": self.notes}
+            self.options.rows.write_text(json.dumps(known, indent=1))
 
     def nilearn(self, what: str, files: Files, rounds: int) -> float | None:
         """CPU seconds of nilearn; None, and a note, if it cannot be had."""
@@ -450,7 +468,7 @@ SECTION = """## Reading
 
 Images of 2 mm (91 x 109 x 91 voxels, gzip level 1) with 400 parcels, generated from a seed.
 
-Made by `{command}` on {machine}; {versions}; BLAS on one thread. CPU seconds inside the process, \
+Made by `{command}`{sittings} on {machine}; {versions}; BLAS on one thread. CPU seconds inside the process, \
 imports not counted, the least of up to {rounds} alternating rounds; only ratios within one run mean \
 anything.
 
@@ -470,18 +488,29 @@ def main() -> None:
     parser.add_argument("--workbench-rows", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--peers", type=Path, default=HERE / ".peers")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
+    parser.add_argument(
+        "--rows", type=Path, help="keeps rows between sittings, so that parts can be measured apart"
+    )
     parser.add_argument("--output", type=Path, default=DOCS / "benchmarks.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         bench = Bench(options, Path(scratch), Progress())
+        bench.recall()
         short = make_files(bench.folder, options.frames, "int16")
         bench.progress.say("files are made")
-        bench_parcels(bench, short, "int16")
-        bench_parcels(bench, make_files(bench.folder, options.frames, "float32"), "float32")
-        bench_voxels(bench, short)
-        bench_processes(bench, short)
-        bench_memory(bench, [short, make_files(bench.folder, options.long, "int16")])
-        bench_global(bench)
+        if "parcels" in options.parts:
+            bench_parcels(bench, short, "int16")
+            bench_parcels(bench, make_files(bench.folder, options.frames, "float32"), "float32")
+        if "voxels" in options.parts:
+            bench_voxels(bench, short)
+        if "processes" in options.parts:
+            bench_processes(bench, short)
+        if "memory" in options.parts:
+            bench_memory(bench, [short, make_files(bench.folder, options.long, "int16")])
+        if "global" in options.parts:
+            bench_global(bench)
+        bench.remember()
     missed = [row.what for row in bench.rows if row.met is False]
     notes = bench.notes + (["Targets missed: " + "; ".join(missed) + "."] if missed else [])
     table = markdown_table(
@@ -493,7 +522,8 @@ def main() -> None:
         ],
     )  # fmt: skip
     section = SECTION.format(
-        command=describe_command(__file__),
+        command=describe_command(__file__).partition(" --rows")[0],
+        sittings=" in several sittings" if bench.recalled else "",
         machine=describe_machine(),
         versions=describe_versions("connectrial", "numpy", "scipy", "isal", "nibabel"),
         rounds=options.rounds,
