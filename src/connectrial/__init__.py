@@ -83,8 +83,8 @@ __all__ = [
     "read_voxels",
     "render_report",
     "run_plan",
-    "simulate_concentration",
     "seed_maps",
+    "simulate_concentration",
     "simulate_trial",
     "tsnr",
 ]

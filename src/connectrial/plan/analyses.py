@@ -213,8 +213,14 @@ def plan_over_places(
             n_subjects=int(rows["subject"].nunique()),
             n_observations=len(rows),
         )
+    if study.is_crossover:
+        problem = (
+            "maps are not tested in crossovers in this version; leave out model and tests to "
+            "describe them by visit"
+        )
+        return replace(ready, problems=(problem,))
     ready = replace(ready, notes=(*plan.notes, *_response_note(study, plan.terms)))
-    return _with_design(ready, _model_rows(study, rows, plan.model), one_column=True)
+    return _with_design(*_laid_out(study, people, ready, rows), one_column=True)
 
 
 def _title(name: str, about: str) -> str:
