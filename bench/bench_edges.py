@@ -614,7 +614,7 @@ def main() -> None:
         ),
         figure=FIGURE,
     )
-    publish(page, options.output)
+    publish(page, options.output, keep="## Reading")
 
 
 if __name__ == "__main__":

@@ -47,10 +47,22 @@ def describe_command(script: str) -> str:
     return " ".join(["python", f"bench/{Path(script).name}", *sys.argv[1:]])
 
 
-def publish(text: str, path: Path) -> None:
-    """Print a page and write it."""
+def publish(text: str, path: Path, *, keep: str | None = None) -> None:
+    """Print a page and write it; a last section under the heading `keep` stays as it stood."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text.rstrip() + "\n", encoding="utf-8")
+    before = path.read_text(encoding="utf-8") if keep and path.is_file() else ""
+    _, heading, section = before.partition(f"\n{keep}\n")
+    path.write_text(f"{text.rstrip()}\n{heading}{section}", encoding="utf-8")
+    print(text)
+
+
+def publish_section(text: str, path: Path) -> None:
+    """Print a section and put it, by its heading, at the end of a page in place of its old self."""
+    heading = text.partition("\n")[0]
+    before = path.read_text(encoding="utf-8") if path.is_file() else "# Benchmarks\n"
+    head = before.partition(f"\n{heading}\n")[0].rstrip()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{head}\n\n{text.rstrip()}\n", encoding="utf-8")
     print(text)
 
 

@@ -18,7 +18,8 @@ from typing import Any
 #: Computation beyond the front door, drawer by drawer, in reading order.
 MODULES = {
     "Signals and connectivity": (
-        "fc.quality fc.coverage fc.censoring fc.strategies fc.denoising fc.connectivity fc.networks"
+        "fc.quality fc.coverage fc.censoring fc.strategies fc.denoising fc.connectivity fc.networks "
+        "fc.voxelwise fc.seed_maps fc.smoothing fc.clusters fc.react"
     ),
     "The trial": (
         "trial.visits trial.endpoints trial.flow trial.periods trial.matching trial.regimens "
@@ -88,7 +89,8 @@ def study_keys(schema: dict[str, Any]) -> str:
             _key_table(section, schema),
         ]
         for key, inner, is_list in _inner_sections(section, schema):
-            heading = f"[[{name}.{key}]]" if is_list else f"[{name}.{key}]"
+            place = f"{name}.NAME" if shape == "named" else name
+            heading = f"[[{place}.{key}]]" if is_list else f"[{place}.{key}]"
             often = "; as often as there are any" if is_list else ""
             parts += [
                 f"### `{heading}`\n",

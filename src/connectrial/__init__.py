@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from connectrial.fc.denoising import denoise
     from connectrial.fc.networks import network_fc
     from connectrial.fc.quality import dvars, framewise_displacement, tsnr
+    from connectrial.fc.seed_maps import global_connectivity_map, seed_maps
     from connectrial.io.images import extract_time_series
+    from connectrial.io.voxels import read_voxels
     from connectrial.report import render_report
     from connectrial.run import load_results, plan_study, run_plan
     from connectrial.simulate import simulate_trial
@@ -48,6 +50,9 @@ _PUBLIC = {
     "correlate_parcels": "fc.connectivity",
     "network_fc": "fc.networks",
     "extract_time_series": "io.images",
+    "read_voxels": "io.voxels",
+    "seed_maps": "fc.seed_maps",
+    "global_connectivity_map": "fc.seed_maps",
     "simulate_trial": "simulate",
     "simulate_concentration": "trial.pharmacokinetics",
     "exposure_summary": "trial.exposure",
@@ -68,14 +73,17 @@ __all__ = [
     "fit_mixed",
     "fit_mmrm",
     "framewise_displacement",
+    "global_connectivity_map",
     "icc",
     "load_results",
     "load_study",
     "network_fc",
     "permute_edges",
     "plan_study",
+    "read_voxels",
     "render_report",
     "run_plan",
+    "seed_maps",
     "simulate_concentration",
     "simulate_trial",
     "tsnr",

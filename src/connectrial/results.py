@@ -9,8 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from connectrial.data import FloatArray
 from connectrial.errors import InputError
 
 Role = Literal[
@@ -150,7 +153,7 @@ class Result:
         One of :data:`ROLES`.
     what : str
         Kind of analysis: ``"network FC"``, ``"score"``, ``"response"``, ``"groups"``,
-        ``"reliability"``, ``"edges"``.
+        ``"reliability"``, ``"edges"``, ``"map"``.
     outcome : str
         Key of the outcome in the tables ``visit_fc`` or ``scores``.
     estimates : pandas.DataFrame
@@ -184,6 +187,28 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class GroupMap:
+    """The group's maps of one analysis over voxels.
+
+    Attributes
+    ----------
+    affine : array, shape (4, 4)
+        Voxel to world, mm.
+    images : mapping of str to float32 array, shape (i, j, k)
+        By name, NaN where there is no value: ``visit-VISIT_stat-mean``,
+        ``visit-VISIT_from-FIRST_stat-difference``, ``term-TERM_stat-NAME`` with estimate, t, z, p,
+        padj, df, n.
+    clusters : pandas.DataFrame
+        One row per cluster: ``term``, ``cluster``, ``sign``, ``n_voxels``, ``volume_mm3`` and the
+        peak; without columns where nothing was tested.
+    """
+
+    affine: FloatArray
+    images: Mapping[str, NDArray[np.float32]]
+    clusters: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Results:
     """Everything that a run found.
 
@@ -205,6 +230,8 @@ class Results:
         statistic p p_adjusted n_subjects flags``.
     matrices : mapping of str to pandas.DataFrame
         Group-mean FC (Fisher z) by visit, square, parcels as index and columns.
+    maps : mapping of str to GroupMap
+        Maps over voxels, by analysis.
     software : mapping of str to str
         Versions of what computed the numbers.
     """
@@ -215,6 +242,7 @@ class Results:
     tables: Mapping[str, pd.DataFrame]
     edges: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     matrices: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    maps: Mapping[str, GroupMap] = field(default_factory=dict)
     software: Mapping[str, str] = field(default_factory=dict)
 
     @property

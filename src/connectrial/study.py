@@ -704,6 +704,82 @@ class ExplorationSection(Section):
         return self
 
 
+class SeedSection(Section):
+    """What a map is seeded with: a set, a network, or a sphere."""
+
+    set: str | None = Field(None, description="Set of parcels: the mean of their signals")
+    network: str | None = Field(None, description="Network: the mean of its parcels' signals")
+    sphere: tuple[float, float, float] | None = Field(
+        None, description="Centre in world coordinates, mm: the mean of the voxels around it"
+    )
+    radius_mm: float | None = Field(None, gt=0, description="Radius of the sphere, mm")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> SeedSection:
+        if sum(one is not None for one in (self.set, self.network, self.sphere)) != 1:
+            raise ValueError("seed needs exactly one of set, network, sphere")
+        if (self.sphere is None) != (self.radius_mm is None):
+            raise ValueError("seed: sphere and radius_mm come together")
+        return self
+
+
+class MapSection(Section):
+    """A map over all voxels of images: of one seed, or of global connectivity."""
+
+    measure: Literal["seed", "gbc"] = Field(
+        "seed",
+        description="seed: Fisher z with a seed; gbc: mean connectivity with all other voxels",
+    )
+    seed: SeedSection | None = Field(
+        None,
+        description="{ set = ... }, { network = ... } or { sphere = [x, y, z], radius_mm = ... }",
+    )
+    statistic: Literal["mean_z", "mean_r"] = Field(
+        "mean_z", description="For gbc: mean Fisher z, or mean correlation (much cheaper)"
+    )
+    smoothing_fwhm_mm: float | None = Field(
+        None,
+        gt=0,
+        description="Gaussian smoothing of each session's finished map before the group level, "
+        "full width at half maximum, mm (6 is the field's habit); default: none",
+    )
+    model: str | None = Field(
+        None, description="Name of a [model.*]; left out, the map is described and not tested"
+    )
+    tests: tuple[Label, ...] = Field(
+        (), description="Terms of the model that are mapped; each must be one column"
+    )
+    method: Literal[AdjustMethod, "max", "none"] = Field(
+        "fdr_bh",
+        description="Adjustment over all voxels; max (largest statistic) is by permutation; none "
+        "shows clusters by raw p",
+    )
+    alpha: float = Field(0.05, gt=0, lt=1, description="Level below which voxels form clusters")
+    n_permutations: int = Field(5000, ge=1, description="Permutations, for max")
+    min_cluster_voxels: int = Field(1, ge=1, description="Smallest cluster that is listed, voxels")
+    min_coverage: Fraction = Field(
+        0.8, description="Least share of people with data at a voxel (stand-in: no source says)"
+    )
+    who: WhoName | None = Field(None, description="Who enters; default: patients, or everyone")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> MapSection:
+        if (self.measure == "seed") != (self.seed is not None):
+            raise ValueError(
+                "measure = 'seed' needs seed = { set = ... }, { network = ... } or { sphere = "
+                "[x, y, z], radius_mm = ... }; measure = 'gbc' has none"
+            )
+        if self.measure == "seed" and "statistic" in self.model_fields_set:
+            raise ValueError("statistic belongs to measure = 'gbc'; a seed's map is Fisher z")
+        if bool(self.tests) != (self.model is not None):
+            raise ValueError("model and tests come together; without them nothing is tested")
+        untested = {"method", "alpha", "n_permutations", "min_cluster_voxels"}
+        useless = sorted(untested & self.model_fields_set) if self.model is None else []
+        if useless:
+            raise ValueError(f"{useless[0]} needs a model; without one nothing is tested")
+        return self
+
+
 class ModelSection(Section):
     """A mixed model, as terms with explicit coding."""
 
@@ -775,6 +851,7 @@ class Study(Section):
     clinical: tuple[ClinicalSection, ...] = ()
     comparison: tuple[ComparisonSection, ...] = ()
     exploration: tuple[ExplorationSection, ...] = ()
+    maps: dict[str, MapSection] = Field(default_factory=dict)
     model: dict[str, ModelSection] = Field(default_factory=dict)
     family: dict[str, FamilySection] = Field(default_factory=dict)
 

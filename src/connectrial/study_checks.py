@@ -78,9 +78,9 @@ def find_contradictions(study: Study, raw: Mapping[str, Any], *, whole: bool) ->
             must_exist(name, hypotheses, place, "hypothesis", "add a [[hypothesis]]")
         for visit in comparison.visits:
             must_exist(visit, study.visits, place, "visit", "add a [[visit]]")
-    for exploration in study.exploration:
-        place = f"[[exploration]] {exploration.name!r}"
-        must_exist(exploration.model, models, place, "model", "add a [model.NAME]")
+    mapped = [(f"[[exploration]] {one.name!r}", one.model) for one in study.exploration]
+    for place, model in [*mapped, *((f"[maps.{k}]", m.model) for k, m in study.maps.items())]:
+        must_exist(model, models, place, "model", "add a [model.NAME]")
     for name, endpoint in study.endpoints.items():
         place = f"[endpoints.{name}]"
         must_exist(endpoint.scale, scales, place, "scale", "add a [scales.NAME]")
@@ -113,6 +113,7 @@ def _contradictions(study: Study) -> list[str]:
     analyses += [item.name for item in study.exploration]
     if study.exposure is not None:
         analyses += ["exposure", *(item.name for item in study.exposure.response)]
+    analyses += list(study.maps)
     for what, names in (("visit", list(study.visits)), ("analysis", analyses)):
         problems += [
             f"the {what} {name!r} is declared twice; give each a name of its own"
@@ -136,6 +137,32 @@ def _contradictions(study: Study) -> list[str]:
         problems.append(
             "[data] derivatives: is needed by [[hypothesis]]; name the folder with the scans"
         )
+    return [*problems, *_map_problems(study)]
+
+
+def map_label(name: str) -> str:
+    """Return the part of file names that a map's name becomes."""
+    return re.sub(r"[^A-Za-z0-9]", "", name)
+
+
+def _map_problems(study: Study) -> list[str]:
+    """Find maps that have nothing to be made from, or whose files would bear one name."""
+    problems = []
+    owner: dict[str, str] = {}
+    for name in study.maps:
+        place, label = f"[maps.{name}]", map_label(name).lower()
+        if not label:
+            problems.append(f"{place}: the name needs a letter or a digit, for its files")
+        elif label in owner:
+            problems.append(
+                f"{place}: its files would bear the same name as those of [maps.{owner[label]}]; "
+                "rename one"
+            )
+        owner.setdefault(label, name)
+        if study.data.kind in ("time series", "matrices"):
+            problems.append(
+                f"{place}: maps are made from images; [data] kind is {study.data.kind!r}"
+            )
     return problems
 
 
@@ -332,6 +359,9 @@ def _model_variables(study: Study) -> list[str]:
     for exploration in study.exploration:
         place = f"[[exploration]] {exploration.name!r} test"
         problems += _tests_of(study, place, exploration.model, (exploration.test,))
+    for name, one in study.maps.items():
+        if one.model is not None:
+            problems += _tests_of(study, f"[maps.{name}] tests", one.model, one.tests)
     return problems
 
 

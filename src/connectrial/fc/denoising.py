@@ -13,11 +13,12 @@ import pandas as pd
 from connectrial.data import BoolArray, FloatArray, TimeSeries
 from connectrial.errors import InputError
 from connectrial.fc.filters import Band, check_band, lets_all_through, passband_dimensions
-from connectrial.fc.orders import ORDERS, Sampling
+from connectrial.fc.orders import ORDERS, Cleaning, Sampling
 from connectrial.fc.strategies import resolve_confounds
 
 __all__ = [
     "Denoised",
+    "build_cleaning",
     "check_order",
     "denoise",
     "denoise_detail",
@@ -152,34 +153,18 @@ def denoise_detail(
     -------
     Denoised
     """
-    check_order(order, band_hz=band_hz, filter_order=filter_order)
     kept = series.kept
-    if band_hz is not None:
-        check_band(band_hz, series.repetition_time_s)
-    names, regressors = _regressors(
-        confounds, kept, strategy=strategy, band_hz=band_hz, metadata=metadata
+    cleaning, names = build_cleaning(
+        kept,
+        confounds,
+        repetition_time_s=series.repetition_time_s,
+        strategy=strategy,
+        band_hz=band_hz,
+        order=order,
+        filter_order=filter_order,
+        min_remaining_df=min_remaining_df,
+        metadata=metadata,
     )
-    # Two kept frames make a line to detrend; the df below ask for more, but only after filtering.
-    if series.n_kept < 3:
-        raise InputError(
-            f"only {series.n_kept} of {len(kept)} frames are kept; there is nothing to denoise"
-        )
-    cleaning = ORDERS[order].build(
-        regressors,
-        Sampling(
-            kept=kept,
-            repetition_time_s=series.repetition_time_s,
-            band_hz=band_hz,
-            filter_order=filter_order,
-        ),
-    )
-    if cleaning.remaining_df < min_remaining_df:
-        raise InputError(
-            f"too few degrees of freedom are left: {cleaning.dimensions} in the pass-band of "
-            f"{series.n_kept} kept frames, minus {cleaning.rank} for the confounds of strategy "
-            f"{strategy!r}, leaves {cleaning.remaining_df} in order {order!r}; min_remaining_df is "
-            f"{min_remaining_df} (a smaller strategy, a wider band or a longer run leaves more)"
-        )
     usable = np.isfinite(series.signal[kept]).all(axis=0)
     signal = np.full(series.signal.shape, np.nan)
     signal[np.ix_(kept, usable)] = cleaning.clean(series.signal[:, usable])
@@ -187,11 +172,77 @@ def denoise_detail(
         series=replace(series, signal=signal, remaining_df=int(cleaning.remaining_df)),
         order=order,
         steps=ORDERS[order].steps,
-        confounds=tuple(names),
+        confounds=names,
         dimensions=int(cleaning.dimensions),
         rank=int(cleaning.rank),
         remaining_df=int(cleaning.remaining_df),
     )
+
+
+def build_cleaning(
+    kept: BoolArray,
+    confounds: pd.DataFrame | None,
+    *,
+    repetition_time_s: float | None,
+    strategy: str = "36P",
+    band_hz: Band | None,
+    order: str = "default",
+    filter_order: int = 2,
+    min_remaining_df: int = 15,
+    metadata: Mapping[str, Mapping[str, Any]] | None = None,
+) -> tuple[Cleaning, tuple[str, ...]]:
+    """Set one run's denoising up, ready for parcels and voxels alike.
+
+    Parameters
+    ----------
+    kept : array of bool, shape (n_frames,)
+        Frames that survive censoring.
+    confounds, strategy, band_hz, order, filter_order, min_remaining_df, metadata
+        As for `denoise`.
+    repetition_time_s : float or None
+        Seconds between frames.
+
+    Returns
+    -------
+    cleaning : Cleaning
+        What is done to any signal of the run, and what it costs.
+    names : tuple of str
+        Columns that are regressed.
+
+    Raises
+    ------
+    InputError
+        As `denoise`.
+    """
+    check_order(order, band_hz=band_hz, filter_order=filter_order)
+    if band_hz is not None:
+        check_band(band_hz, repetition_time_s)
+    names, regressors = _regressors(
+        confounds, kept, strategy=strategy, band_hz=band_hz, metadata=metadata
+    )
+    n_kept = int(kept.sum())
+    # Two kept frames make a line to detrend; the df below ask for more, but only after filtering.
+    if n_kept < 3:
+        raise InputError(
+            f"only {n_kept} of {len(kept)} frames are kept; there is nothing to denoise"
+        )
+    cleaning = ORDERS[order].build(
+        regressors,
+        Sampling(
+            kept=kept,
+            repetition_time_s=repetition_time_s,
+            band_hz=band_hz,
+            filter_order=filter_order,
+        ),
+    )
+    if cleaning.remaining_df < min_remaining_df:
+        raise InputError(
+            f"too few degrees of freedom are left: {cleaning.dimensions} in the pass-band of "
+            f"{n_kept} kept frames, minus {cleaning.rank} for the confounds of strategy "
+            f"{strategy!r}, leaves {cleaning.remaining_df} in order {order!r}; min_remaining_df is "
+            f"{min_remaining_df} (a smaller strategy, a wider band or a longer run leaves more)"
+        )
+    return cleaning, tuple(names)
 
 
 def check_order(order: str, *, band_hz: Band | None, filter_order: int = 2) -> None:

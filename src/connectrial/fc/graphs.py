@@ -50,14 +50,29 @@ def global_connectivity(
         raise InputError(f"mean_of must be 'z' or 'r'; got {mean_of!r}")
     values = connectivity.z if mean_of == "z" else np.tanh(connectivity.z)
     result = pd.Series(_row_mean(values), index=connectivity.parcels, name=f"mean_{mean_of}")
-    regressed = strategy is not None and "global_signal" in find_strategy(strategy).columns
-    result.attrs["note"] = (
+    result.attrs["note"] = "" if strategy is None else global_signal_note(strategy)
+    return result
+
+
+def global_signal_note(strategy: str) -> str:
+    """Say what regressing the global signal does to global connectivity; "" where it was not.
+
+    Parameters
+    ----------
+    strategy : str
+        The denoising strategy.
+
+    Raises
+    ------
+    InputError
+        If the strategy is unknown.
+    """
+    if "global_signal" not in find_strategy(strategy).columns:
+        return ""
+    return (
         "the global signal was regressed out, which pulls the mean over all parcels towards 0 by "
         "construction; compare parcels and sessions, not levels, and repeat without it"
-        if regressed
-        else ""
     )
-    return result
 
 
 def network_strength(

@@ -23,7 +23,7 @@ Indices = NDArray[np.intp]
 
 _GRID_TOLERANCE_MM = 1e-3
 _BLOCK_VALUES = 1 << 21  # 16 MB of float64
-_CHUNK_VOXELS = 1 << 13
+_CHUNK_VOXELS = 1 << 12
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -184,7 +184,7 @@ def extract_with_quality(
         )
     header = read_header(image, n_dimensions=4)
     rows, inside, resampled = _rows_on_grid(atlas, header)
-    in_brain = None if mask is None else _read_mask(mask, header)
+    in_brain = None if mask is None else read_mask(mask, header)
     voxels = np.flatnonzero(rows >= 0 if in_brain is None else in_brain)
     n_parcels = len(atlas.parcels)
     n_total = np.bincount(rows[rows >= 0], minlength=n_parcels)
@@ -403,7 +403,8 @@ def _nearest(
     return nearest, ((nearest >= 0) & (nearest < limits)).all(axis=0)
 
 
-def _read_mask(path: Path, header: ImageHeader) -> BoolArray:
+def read_mask(path: Path, header: ImageHeader) -> BoolArray:
+    """Return which voxels of a run's grid a mask holds, first axis fastest; refuse another grid."""
     values, affine = read_volume(path)
     if values.shape != header.shape or not np.allclose(
         affine, header.affine, rtol=0, atol=_GRID_TOLERANCE_MM

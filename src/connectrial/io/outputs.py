@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from connectrial.errors import InputError
 from connectrial.io.files import remove_leftovers, write_atomic
 from connectrial.io.number_text import EXACT_FLOATS
 from connectrial.io.provenance import read_json, write_json
-from connectrial.results import COLUMNS, DICTIONARY, Result, Results, as_schema
+from connectrial.io.voxels import read_map, write_map
+from connectrial.results import COLUMNS, DICTIONARY, GroupMap, Result, Results, as_schema
 
 _NAME = "connectrial"
 _TEXT_COLUMNS = {"subject", "session", "run"}
@@ -113,6 +114,8 @@ def save_results(results: Results, output_dir: Path) -> None:
             write_table(path, table, index=folder == "matrices")
             about = {"Description": f"{_FOLDERS[folder]}: {name}", "Simulated": simulated}
             write_json(path.with_suffix(".json"), about)
+    for name, one in results.maps.items():
+        _save_map(group / "maps", name, one, simulated=simulated)
     means = [
         result.means.assign(analysis=result.name)
         for result in results.analyses
@@ -126,6 +129,41 @@ def save_results(results: Results, output_dir: Path) -> None:
     write_json(group / "results.json", _as_json(results))
 
 
+def _save_map(folder: Path, name: str, one: GroupMap, *, simulated: bool) -> None:
+    """Write a group's maps as images, and their clusters as a table."""
+    stem = file_label(name)
+    for stale in folder.glob(f"{stem}_*") if folder.is_dir() else ():
+        if stale.name.removeprefix(f"{stem}_").startswith(("visit-", "term-", "clusters.")):
+            stale.unlink()
+    for key, values in one.images.items():
+        write_map(folder / f"{stem}_{key}.nii.gz", values, one.affine)
+    about = {
+        "Description": f"Group maps of {name} (Fisher z, or the statistic that stat- names)",
+        "Images": list(one.images),
+        "Simulated": simulated,
+    }
+    write_json(folder / f"{stem}.json", about)
+    if len(one.clusters.columns):
+        write_table(folder / f"{stem}_clusters.tsv", one.clusters)
+        about = {
+            "Description": f"Clusters of {name}: voxels that pass and share faces; coordinates in mm",
+            "Simulated": simulated,
+        }
+        write_json(folder / f"{stem}_clusters.json", about)
+
+
+def _load_map(folder: Path, stem: str, keys: Sequence[str]) -> GroupMap:
+    read = {key: read_map(folder / f"{stem}_{key}.nii.gz") for key in keys}
+    clusters = folder / f"{stem}_clusters.tsv"
+    return GroupMap(
+        affine=next(iter(read.values()))[1],
+        images={key: values for key, (values, _) in read.items()},
+        clusters=read_tsv(clusters, text={"term", "peak_parcel"}).fillna({"peak_parcel": ""})
+        if clusters.is_file()
+        else pd.DataFrame(),
+    )
+
+
 def _as_json(results: Results) -> dict[str, Any]:
     return {
         "Description": "Tidy estimates of all analyses (results.tsv), and what they rest on",
@@ -137,6 +175,7 @@ def _as_json(results: Results) -> dict[str, Any]:
         "Tables": {name: _TABLES.get(name, "") for name in results.tables},
         "Edges": {name: f"edges/{file_label(name)}.tsv" for name in results.edges},
         "Matrices": {name: f"matrices/{file_label(name)}.tsv" for name in results.matrices},
+        "Maps": {name: list(one.images) for name, one in results.maps.items()},
         "Plan": _plain(results.plan),
         "Study": _plain(results.study),
         "Software": dict(results.software),
@@ -207,6 +246,10 @@ def load_results(output_dir: str | Path) -> Results:
         tables={name: _typed(read_tsv(group / f"{name}.tsv"), known) for name in known["Tables"]},
         edges={name: read_tsv(group / file) for name, file in known["Edges"].items()},
         matrices={name: _square(group / file) for name, file in known["Matrices"].items()},
+        maps={
+            name: _load_map(group / "maps", file_label(name), keys)
+            for name, keys in known.get("Maps", {}).items()
+        },
         software=known["Software"],
     )
 

@@ -46,7 +46,7 @@ class PlannedAnalysis:
         As in :class:`connectrial.results.Result`.
     what : str
         ``"network FC"``, ``"score"``, ``"edges"``, ``"groups"``, ``"reliability"``,
-        ``"response"``, ``"exposure"`` or ``"exposure response"``.
+        ``"response"``, ``"exposure"``, ``"exposure response"`` or ``"map"``.
     family : str or None
         Family that its tests belong to.
     analysis_set : str
@@ -105,7 +105,7 @@ class PlannedAnalysis:
             [f"({term.strip('()')})" for term in self.model.random_terms]
             + ([self.model.covariance] if self.model.covariance else [])
         )
-        outcome = {"network FC": "fc_z", "edges": "fc_z", "score": "score"}[self.what]
+        outcome = "score" if self.what == "score" else "fc_z"
         return f"{outcome} ~ {' + '.join(self.terms)} + {random}"
 
 
@@ -196,6 +196,31 @@ def _plan_hypothesis(
         notes=_response_note(study, expanded_terms(model.fixed)),
     )
     return _with_design(*_laid_out(study, people, plan, rows))
+
+
+def plan_over_places(
+    study: Study, people: People, plan: PlannedAnalysis, *, who: str | None
+) -> PlannedAnalysis:
+    """Give an analysis of every voxel its people, and its design where it has a model."""
+    rows, words = _who(study, scan_rows(people), who)
+    ready = replace(plan, analysis_set=words)
+    if plan.model is None:
+        visits = [visit for visit in (*study.visits, CONTROLS) if (rows["visit"] == visit).any()]
+        ordered = pd.Categorical(rows["visit"].astype(str), categories=visits, ordered=True)
+        return replace(
+            ready,
+            rows=rows.assign(visit=ordered).reset_index(drop=True),
+            n_subjects=int(rows["subject"].nunique()),
+            n_observations=len(rows),
+        )
+    if study.is_crossover:
+        problem = (
+            "maps are not tested in crossovers in this version; leave out model and tests to "
+            "describe them by visit"
+        )
+        return replace(ready, problems=(problem,))
+    ready = replace(ready, notes=(*plan.notes, *_response_note(study, plan.terms)))
+    return _with_design(*_laid_out(study, people, ready, rows), one_column=True)
 
 
 def _title(name: str, about: str) -> str:
@@ -382,7 +407,7 @@ def _design_problems(
             problems.append(f"the test {test!r} cannot be estimated: {design.notes[lost[0]]}")
         if one_column and len(columns) != 1:
             problems.append(
-                f"the test {test!r} has {len(columns)} columns ({', '.join(columns)}); an edge map needs "
+                f"the test {test!r} has {len(columns)} columns ({', '.join(columns)}); a map needs "
                 "one"
             )
     return problems, notes

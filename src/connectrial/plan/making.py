@@ -14,6 +14,7 @@ from connectrial.data import BoolArray
 from connectrial.fc.networks import NetworkDefinition
 from connectrial.plan.analyses import PlannedAnalysis, plan_analyses
 from connectrial.plan.exposure_analyses import plan_exposures
+from connectrial.plan.map_plans import plan_maps
 from connectrial.plan.people import People, plan_people
 from connectrial.plan.survey import Survey
 from connectrial.plan.systems import plan_systems
@@ -138,11 +139,15 @@ def make_plan(study: Study, survey: Survey) -> Plan:
     if survey.atlas is not None:
         systems, sets, wrong = plan_systems(study, survey.atlas)
         problems += wrong
-    if people.scans.empty and (study.hypothesis or study.exploration) and not survey.problems:
+    wanted = study.hypothesis or study.exploration or study.maps
+    if people.scans.empty and wanted and not survey.problems:
         problems.append("[data] derivatives: holds no scan that the study could use")
+    if study.maps and survey.kind not in (None, "image"):
+        problems.append(f"[maps]: maps are made from images; [data] holds {survey.kind} files")
     analyses = [] if people.subjects.empty else plan_analyses(study, people, systems)
     if not problems and not people.subjects.empty:
         analyses += plan_exposures(study, people)
+    analyses += [] if people.subjects.empty else plan_maps(study, people)
     unfit = _by_problem(analyses)
     if people.subjects.empty and not survey.problems:
         problems.append("there are no people: neither a participants table nor a scan was found")

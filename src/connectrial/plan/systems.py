@@ -53,6 +53,12 @@ def plan_systems(
         for name in exploration.networks
         if name not in known
     ]
+    for name, one in study.maps.items():
+        if one.seed is not None and one.seed.network is not None and one.seed.network not in known:
+            problems.append(f"[maps.{name}] seed: {_unknown(one.seed.network, known)}")
+        declared = list(study.sets)
+        if one.seed is not None and one.seed.set is not None and one.seed.set not in declared:
+            problems.append(f"[maps.{name}] seed: {_unknown(one.seed.set, declared)}")
     return systems, sets, problems
 
 

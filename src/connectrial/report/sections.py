@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from connectrial.report import exposure_section, fc_sections, record_sections, trial_sections
+from connectrial.report import (
+    exposure_section,
+    fc_sections,
+    map_sections,
+    record_sections,
+    trial_sections,
+)
 from connectrial.report.blocks import Block, Section
 from connectrial.report.panel import Panel
 from connectrial.results import Results
@@ -24,6 +30,7 @@ def build_sections(results: Results) -> list[Section]:
         fc_sections.reliability_section,
         fc_sections.matrices_section,
         fc_sections.exploratory_section,
+        map_sections.maps_section,
         fc_sections.truth_section,
         record_sections.diagnostics_section,
         record_sections.estimates_section,

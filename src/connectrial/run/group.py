@@ -17,7 +17,7 @@ from connectrial.fc.networks import network_fc_detail
 from connectrial.io.series import read_matrix
 from connectrial.plan import Plan, PlannedAnalysis
 from connectrial.plan.crossover import with_treatments
-from connectrial.results import Result, Results
+from connectrial.results import GroupMap, Result, Results
 from connectrial.run.analysing import (
     adjust_families,
     analyse_groups,
@@ -31,7 +31,8 @@ from connectrial.run.analysing import (
 )
 from connectrial.run.exploring import analyse_edges
 from connectrial.run.exposing import correlate_exposure, describe_exposure, exposure_tables
-from connectrial.run.participant import Progress, SessionJob, SessionOutcome
+from connectrial.run.map_analysis import analyse_map
+from connectrial.run.participant import Progress, SessionJob, SessionOutcome, made_from
 from connectrial.trial.endpoints import change_from_baseline
 from connectrial.trial.periods import repeat_common
 from connectrial.trial.summaries import observed_means
@@ -155,7 +156,7 @@ def analyse_group(
     """
     people_scans = _scans_after(plan, outcomes)
     visits = {
-        (row.subject, row.session): row.visit
+        (str(row.subject), str(row.session)): str(row.visit)
         for row in people_scans.loc[people_scans["analysed"]].itertuples()
     }
     sessions = _Sessions(plan, with_edges=bool(plan.study.exploration))
@@ -168,8 +169,23 @@ def analyse_group(
     visit_fc = _visit_fc(plan, network_fc)
     results: list[Result] = []
     edges: dict[str, pd.DataFrame] = {}
+    maps: dict[str, GroupMap] = {}
+    keys = {(job.subject, job.session): made_from(job) for job in jobs if job.maps}
     for number, one in enumerate(plan.analyses):
-        result, table = _analyse(plan, one, network_fc, visit_fc, sessions)
+        table = None
+        if one.what == "map" and not one.problems:
+            result, drawn = analyse_map(
+                one,
+                plan.study.maps[one.name],
+                jobs=jobs,
+                visits=visits,
+                keys=keys,
+                atlas=plan.survey.atlas,
+                seed=plan.study.study.seed,
+            )
+            maps |= {} if drawn is None else {one.name: drawn}
+        else:
+            result, table = _analyse(plan, one, network_fc, visit_fc, sessions)
         _log.info("%s: %d rows", one.name, len(result.estimates))
         results.append(result)
         if table is not None:
@@ -185,6 +201,7 @@ def analyse_group(
         tables=_tables(plan, people_scans, network_fc, visit_fc, outcomes),
         edges=edges,
         matrices=sessions.matrices(),
+        maps=maps,
         software=software,
     )
 

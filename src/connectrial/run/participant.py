@@ -18,7 +18,6 @@ from connectrial.fc.connectivity import correlate_parcels
 from connectrial.fc.coverage import find_weak_parcels, measure_signal_level
 from connectrial.fc.denoising import denoise
 from connectrial.io.bids import bids_name, parse_entities
-from connectrial.io.confounds import read_confounds
 from connectrial.io.files import write_atomic
 from connectrial.io.images import ParcelSignal, extract_with_quality
 from connectrial.io.provenance import (
@@ -30,6 +29,8 @@ from connectrial.io.provenance import (
 )
 from connectrial.io.series import read_matrix, read_time_series, write_matrix
 from connectrial.plan import Plan
+from connectrial.run.mapping import SessionMap, make_maps, session_maps
+from connectrial.run.run_confounds import confounds_of
 from connectrial.study import Study
 
 Progress = Callable[[str, int, int], None]
@@ -48,6 +49,7 @@ class SessionJob:
     folder: Path
     stem: dict[str, str]
     simulated: bool
+    maps: tuple[SessionMap, ...] = ()
 
     @property
     def matrix(self) -> Path:
@@ -116,6 +118,7 @@ def _make_job(
         folder=folder / "func",
         stem=stem,
         simulated=plan.simulated,
+        maps=session_maps(plan),
     )
 
 
@@ -191,6 +194,7 @@ def process_session(job: SessionJob) -> SessionOutcome:
         key = made_from(job)
         known = is_current(job.sidecar, job.matrix, made_from=key)
         if known is not None:
+            make_maps(job, made_from=key, sidecar=known)
             return SessionOutcome(
                 subject=job.subject, session=job.session, sidecar=known, reused=True
             )
@@ -199,6 +203,7 @@ def process_session(job: SessionJob) -> SessionOutcome:
         sidecar = _sidecar(job, connectivity, facts, key)
         _write_quality(job, sidecar)
         write_json(job.sidecar, sidecar)
+        make_maps(job, made_from=key, sidecar=sidecar)
     except ConnectrialError as error:
         reason = "; ".join(error.problems)
         return SessionOutcome(subject=job.subject, session=job.session, sidecar=None, reason=reason)
@@ -291,16 +296,7 @@ def _clean(job: SessionJob, scan: Scan, raw: TimeSeries) -> TimeSeries:
     rules = job.study.denoising
     if _leaves_as_read(job):
         return raw
-    confounds: pd.DataFrame | None = None
-    metadata: dict[str, Any] = {}
-    if rules.strategy != "none":
-        if scan.confounds is None:
-            raise InputError(
-                f"{scan.path.name}: no confounds table beside it, so it cannot be denoised by "
-                f"{rules.strategy}; add *_desc-confounds_timeseries.tsv, or set [denoising] "
-                "strategy = 'none'"
-            )
-        confounds, metadata = read_confounds(scan.confounds)
+    confounds, metadata = confounds_of(scan, rules.strategy)
     # A session is judged by the sum over its runs, so a single run may keep few.
     return denoise(
         raw,

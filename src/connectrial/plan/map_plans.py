@@ -1,0 +1,73 @@
+"""Maps over voxels as planned analyses: what each shows, of whom, and under which model."""
+
+from __future__ import annotations
+
+from connectrial.errors import InputError
+from connectrial.fc.graphs import global_signal_note
+from connectrial.plan.analyses import PlannedAnalysis, plan_over_places
+from connectrial.plan.people import People
+from connectrial.study import MapSection, Study
+from connectrial.study_checks import expanded_terms
+
+
+def plan_maps(study: Study, people: People) -> list[PlannedAnalysis]:
+    """Lay out the maps of a study: exploratory with a model, descriptive without one.
+
+    Parameters
+    ----------
+    study : Study
+        Its ``[maps.*]``.
+    people : People
+        Who is there.
+    """
+    planned = []
+    for name, section in study.maps.items():
+        model = None if section.model is None else study.model[section.model]
+        plan = PlannedAnalysis(
+            name=name,
+            title=f"{name} ({shown_measure(section)})",
+            what="map",
+            role="descriptive" if model is None else "exploratory",
+            outcome="every voxel",
+            analysis_set="",
+            model=model,
+            terms=() if model is None else expanded_terms(model.fixed),
+            tests=section.tests,
+            notes=tuple(_notes(study, section)),
+        )
+        planned.append(plan_over_places(study, people, plan, who=section.who))
+    return planned
+
+
+def shown_measure(section: MapSection) -> str:
+    """Say in words what a map shows."""
+    if section.seed is None:
+        unit = "Fisher z" if section.statistic == "mean_z" else "r"
+        return f"global connectivity, mean {unit}"
+    if section.seed.set is not None:
+        return f"Fisher z with set {section.seed.set}"
+    if section.seed.network is not None:
+        return f"Fisher z with network {section.seed.network}"
+    assert section.seed.sphere is not None  # noqa: S101 - a seed is one of the three
+    place = ", ".join(f"{x:g}" for x in section.seed.sphere)
+    return f"Fisher z with a sphere of {section.seed.radius_mm:g} mm at ({place})"
+
+
+def _notes(study: Study, section: MapSection) -> list[str]:
+    notes = []
+    if section.model is not None and section.method == "max":
+        notes.append(f"max over all voxels by {section.n_permutations} permutations")
+    elif section.model is not None:
+        how = "raw p, not adjusted" if section.method == "none" else section.method
+        notes.append(f"{how} over all voxels; clusters below {section.alpha:g}")
+    if section.smoothing_fwhm_mm is not None:
+        notes.append(
+            f"each session's finished map is smoothed by {section.smoothing_fwhm_mm:g} mm FWHM"
+        )
+    if section.measure == "gbc":
+        try:
+            note = global_signal_note(study.denoising.strategy)
+        except InputError:  # an unknown strategy is reported where it is used
+            note = ""
+        notes += [note] if note else []
+    return notes

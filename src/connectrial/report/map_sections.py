@@ -1,0 +1,114 @@
+"""The section on maps over voxels: slices, counts and clusters."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from connectrial.figures.maps import MapRow, plot_map_slices
+from connectrial.figures.numbers import format_count, term_words
+from connectrial.report.blocks import Block, Section, model_blocks, notes_of, table_block
+from connectrial.report.cells import plain_table
+from connectrial.report.panel import Panel
+from connectrial.results import GroupMap, Result, Results
+
+_LISTED = 20
+_MEAN = re.compile(r"visit-(.+)_stat-mean")
+_CHANGE = re.compile(r"visit-(.+)_from-(.+)_stat-difference")
+
+
+def maps_section(results: Results) -> Section | None:
+    """Show every map by visit, its change, and its test where there is one."""
+    blocks: list[Block] = []
+    for result in results.analyses:
+        drawn = results.maps.get(result.name)
+        if result.what != "map":
+            continue
+        blocks.append(Block(kind="heading", title=result.title, name=result.role))
+        if drawn is not None:
+            blocks += _drawn(results, result, drawn)
+        if result.notes:
+            blocks.append(Block(kind="notes", text=notes_of(result)))
+        blocks += [
+            Block(kind="details", title="The model", blocks=(model,))
+            for model in model_blocks(result)
+        ]
+    return Section(
+        key="maps",
+        title="Maps over voxels",
+        intro="Not planned as tests of a hypothesis: maps describe where, and whatever stands out "
+        "is an idea for the next study. The images are in the folder group/maps beside this page.",
+        blocks=tuple(blocks),
+    )
+
+
+def _drawn(results: Results, result: Result, drawn: GroupMap) -> list[Block]:
+    blocks = [Block(kind="figure", panels=(panel,)) for panel in _panels(results, result, drawn)]
+    counts = result.estimates[result.estimates["role"] == "exploratory"]
+    if len(counts):
+        lines = [
+            f"{term_words(str(row.term))}: {format_count(float(str(row.estimate)))}"
+            for row in counts.itertuples()
+        ]
+        blocks.append(Block(kind="text", text=("; ".join(lines) + ".",)))
+    if len(drawn.clusters):
+        largest = drawn.clusters.head(_LISTED)
+        caption = f"The {len(largest)} largest of {len(drawn.clusters)} clusters"
+        blocks.append(
+            table_block(
+                plain_table(largest, caption=caption),
+                data=drawn.clusters,
+                name=f"clusters {result.name}",
+            )
+        )
+    return blocks
+
+
+def _panels(results: Results, result: Result, drawn: GroupMap) -> list[Panel]:
+    """Draw mean maps and changes on one figure, and each test beneath them on its own."""
+    visits = {_bare(str(visit)): str(visit) for visit in results.plan.get("visits", ())}
+    rows = []
+    for key, values in drawn.images.items():
+        mean, change = _MEAN.fullmatch(key), _CHANGE.fullmatch(key)
+        if mean:
+            title = f"mean at {visits.get(mean[1], mean[1])}"
+            rows.append(MapRow(title=title, values=values, scale=_unit(result)))
+        elif change:
+            later, first = (visits.get(name, name) for name in change.groups())
+            title = f"mean change, {first} to {later}"
+            rows.append(MapRow(title=title, values=values, scale=f"change of {_unit(result)}"))
+    tested = [key for key in drawn.images if key.endswith("_stat-t")]
+    for key in tested:
+        adjusted = drawn.images.get(key.removesuffix("t") + "padj")
+        judged = drawn.images[key.removesuffix("t") + "p"] if adjusted is None else adjusted
+        section = (results.study.get("maps") or {}).get(result.name) or {}
+        passing = np.nan_to_num(judged, nan=1.0) < float(section.get("alpha", 0.05))
+        term = key.removeprefix("term-").removesuffix("_stat-t")
+        terms = [str(one) for one in dict.fromkeys(drawn.clusters.get("term", ()))]
+        named = next((one for one in terms if _bare(one) == term), term)
+        title = f"t of {term_words(named)}"
+        rows.append(MapRow(title=title, values=drawn.images[key], scale="t", passing=passing))
+    rows = [row for row in rows if np.isfinite(row.values).any()]
+    if not rows:
+        return []
+    outlined = " Outlines hold the voxels that pass." if tested else ""
+    return [
+        Panel(
+            name=f"map {result.name}",
+            title=f"{result.title}: axial slices",
+            how="Slices from below to above, left of the brain on the left; mean maps share a "
+            f"colour scale. Grey: brain without a value in that map.{outlined}",
+            alt=f"Axial slices of {len(rows)} maps: {'; '.join(row.title for row in rows)}.",
+            figure=plot_map_slices(rows, drawn.affine),
+            min_width_px=620,
+        )
+    ]
+
+
+def _unit(result: Result) -> str:
+    return "mean r" if "mean r" in result.title else "Fisher z"
+
+
+def _bare(name: str) -> str:
+    return "".join(letter for letter in name if letter.isalnum())
