@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from connectrial.data import Atlas, FloatArray, Grayordinates
+from connectrial.data import Atlas, FloatArray
 from connectrial.errors import InputError
 
 Indices = NDArray[np.intp]
@@ -80,46 +80,6 @@ def place_spheres(
     positions, parcel = positions[inside], parcel[inside]
     voxel = np.ravel_multi_index(tuple(positions.T), shape, order="F").astype(np.intp)
     return SphereVoxels(voxel=voxel, parcel=parcel, n_whole=n_whole)
-
-
-def place_spheres_in_rows(
-    atlas: Atlas, grayordinates: Grayordinates, *, overlap: Overlap = "allow"
-) -> SphereVoxels:
-    """Find the rows of a CIFTI file whose voxels lie in each sphere.
-
-    Parameters
-    ----------
-    atlas : Atlas
-        With spheres, as in `place_spheres`.
-    grayordinates : Grayordinates
-        Rows of the file. Only voxels can lie in a sphere: vertices have no place in the file.
-    overlap : {"allow", "nearest", "refuse"}
-        As in `place_spheres`.
-
-    Returns
-    -------
-    SphereVoxels
-        ``voxel`` holds rows of the file; ``n_whole`` counts voxels of the whole sphere, so that a
-        sphere in the cortex has a coverage near 0 and is shown as such.
-
-    Raises
-    ------
-    InputError
-        As `place_spheres`.
-    """
-    is_voxel = grayordinates.vertex < 0
-    if grayordinates.affine is None or not is_voxel.any():
-        none = np.zeros(0, dtype=np.intp)
-        whole = place_spheres(atlas, (1, 1, 1), np.eye(4), overlap=overlap).n_whole
-        return SphereVoxels(voxel=none, parcel=none, n_whole=whole)
-    voxels = grayordinates.voxel[is_voxel].astype(np.intp)
-    shape = (int(voxels[:, 0].max()) + 1, int(voxels[:, 1].max()) + 1, int(voxels[:, 2].max()) + 1)
-    placed = place_spheres(atlas, shape, grayordinates.affine, overlap=overlap)
-    row_of = np.full(int(np.prod(shape)), -1, dtype=np.intp)
-    row_of[np.ravel_multi_index(tuple(voxels.T), shape, order="F")] = np.flatnonzero(is_voxel)
-    row = row_of[placed.voxel]
-    known = row >= 0
-    return SphereVoxels(voxel=row[known], parcel=placed.parcel[known], n_whole=placed.n_whole)
 
 
 def sphere_atlas(name: str, spheres: pd.DataFrame, *, notes: Sequence[str] = ()) -> Atlas:

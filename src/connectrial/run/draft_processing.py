@@ -37,7 +37,11 @@ def write_atlas(text: StudyText, protocol: Protocol, variables: Sequence[str]) -
         if "atlas" in look.chosen:
             check = f"check: several are there: {all_choices(look, 'atlas')}"
         text.pair("name", quoted(label), check)
-    if look.scans[0].kind == "image":
+    if parcels.built_in:
+        text.pair("name", quoted(parcels.built_in), "check: " + "; ".join(parcels.checks))
+        text.off('image = "atlas-NAME_dseg.nii.gz"   # or one of your own, in the scans\' space')
+        text.off('table = "atlas-NAME_dseg.tsv"   # names and networks of its parcels')
+    elif look.scans[0].kind == "image":
         image = parcels.image
         place = "atlas-NAME_dseg.nii.gz" if image is None else path_text(image, variables=variables)
         text.pair("image", quoted(place), "check: " + "; ".join(parcels.checks))

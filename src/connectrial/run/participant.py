@@ -151,9 +151,21 @@ def made_from(job: SessionJob) -> str:
             "sources": sources,
             "parcels": [str(name) for name in job.atlas.parcels.index],
             "labels": None if labels is None else digest_bytes(labels.tobytes()),
+            "places": _digest_places(job),
             "simulated": job.simulated,
         }
     )
+
+
+def _digest_places(job: SessionJob) -> str:
+    """Hash where labels and spheres lie, and what spheres that share voxels do."""
+    atlas = job.atlas
+    parts = [b"" if atlas.affine is None else atlas.affine.tobytes()]
+    if atlas.is_sphere.any():
+        columns = ["x_mm", "y_mm", "z_mm", "radius_mm"]
+        places = atlas.parcels[columns].to_numpy(dtype=np.float64)
+        parts += [places.tobytes(), job.study.atlas.overlap.encode()]
+    return digest_bytes(b"".join(parts))
 
 
 def process_session(job: SessionJob) -> SessionOutcome:
@@ -199,6 +211,7 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
     series: list[TimeSeries] = []
     weak: list[pd.DataFrame] = []
     quality_rows: list[dict[str, Any]] = []
+    said: list[str] = []
     note = ""
     for scan, kept in zip(job.scans, job.kept, strict=True):
         raw, quality = _read(job, scan)
@@ -212,6 +225,7 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
         note = str(found.attrs.get("note") or "")
         weak.append(found)
         quality_rows.append(_quality(job, scan, raw, quality))
+        said += [] if quality is None else quality.notes
         series.append(_clean(job, scan, raw))
     together = pd.concat(weak, ignore_index=True)
     lost = _merge_weak(together, len(job.scans))
@@ -219,6 +233,7 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
         "weak": lost,
         "note": note,
         "quality": quality_rows,
+        "notes": [*job.atlas.notes, *dict.fromkeys(said)],
     }
     if job.scans[0].kind == "image":
         _judge_df(job, series)
@@ -254,6 +269,7 @@ def _read(job: SessionJob, scan: Scan) -> tuple[TimeSeries, ParcelSignal | None]
         mask=scan.mask,
         min_coverage=job.study.coverage.min_coverage,
         repetition_time_s=scan.repetition_time_s,
+        overlap=job.study.atlas.overlap,
     )
     return extracted.series, extracted
 
@@ -405,7 +421,9 @@ def _sidecar(
         "Quality": facts.get("quality", []),
         "WeakParcels": facts["weak"],
         "WeakParcelsAction": job.study.coverage.action,
-        "Notes": [note for note in (facts["note"], *connectivity.notes) if note],
+        "Notes": [
+            note for note in (facts["note"], *facts.get("notes", ()), *connectivity.notes) if note
+        ],
         "Simulated": job.simulated,
         "Version": __version__,
         "InputHash": key,

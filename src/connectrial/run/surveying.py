@@ -13,12 +13,12 @@ import pandas as pd
 
 from connectrial.data import Atlas, FloatArray, Scan
 from connectrial.errors import ConnectrialError, InputError, StudyFileError
-from connectrial.io.atlas import atlas_from_names, read_atlas
 from connectrial.io.bids import index_scans, read_dataset_description, read_motion, survey_series
 from connectrial.io.clinical import TableMap, check_dates, read_participants, read_scores
 from connectrial.io.nifti import read_header
 from connectrial.io.series import read_matrix
 from connectrial.plan import Plan, Survey, make_plan
+from connectrial.run.atlases import declare_atlas, names_an_atlas, series_atlas
 from connectrial.run.exposing import read_exposure
 from connectrial.study import Study
 
@@ -82,7 +82,9 @@ def survey_study(
                 kind=study.data.kind,
                 task=study.data.task,
                 space=study.data.space,
-                atlas=study.atlas.name if study.data.kind != "images" else None,
+                atlas=None
+                if study.data.kind == "images" or names_an_atlas(study)
+                else study.atlas.name,
                 description=study.data.description,
                 subjects=subjects,
                 sessions=sessions,
@@ -95,6 +97,7 @@ def survey_study(
     simulated = _is_simulated(derivatives, dataset)
     unusable: dict[str, str] = {}
     scans, atlas = _read_headers(study, scans, unusable, problems)
+    notes += [] if atlas is None else atlas.notes
     fd_mm, std_dvars = _read_motion(scans, unusable)
     participants = _participants(study, known_subjects, problems, notes)
     scores, layouts = _scores(study, dataset, scans, participants, problems, notes)
@@ -143,7 +146,7 @@ def _read_headers(
     """Count frames, find the parcels, and put aside what does not fit the others."""
     if not scans:
         return scans, None
-    declared = _declared_atlas(study, problems)
+    declared = _declared_atlas(study, scans, problems)
     if scans[0].kind == "image":
         return tuple(_image_header(study, scan, unusable) for scan in scans), declared
     names: dict[str, tuple[str, ...] | None] = {}
@@ -182,22 +185,9 @@ def _image_header(study: Study, scan: Scan, unusable: dict[str, str]) -> Scan:
     return replace(scan, n_frames=header.n_frames, repetition_time_s=seconds)
 
 
-def _declared_atlas(study: Study, problems: list[str]) -> Atlas | None:
-    section = study.atlas
-    if section.image is None and section.table is None:
-        return None
+def _declared_atlas(study: Study, scans: tuple[Scan, ...], problems: list[str]) -> Atlas | None:
     try:
-        return read_atlas(
-            section.name or "atlas",
-            image=None
-            if section.image is None
-            else study.located(section.image, key="atlas.image"),
-            table=None
-            if section.table is None
-            else study.located(section.table, key="atlas.table"),
-            name_column=section.name_column,
-            network_column=section.network_column,
-        )
+        return declare_atlas(study, scans)
     except ConnectrialError as error:
         problems += [f"[atlas]: {problem}" for problem in error.problems]
         return None
@@ -224,7 +214,7 @@ def _atlas_of_series(
         if own is not None and own != common:
             unusable.setdefault(scan_name, _difference(own, common))
     if declared is None:
-        return atlas_from_names(label, pd.Index(common))
+        return series_atlas(label, pd.Index(common))
     missing = [name for name in common if name not in declared.parcels.index]
     if missing:
         problems.append(
