@@ -133,6 +133,30 @@ def series_atlas(label: str, names: pd.Index) -> Atlas:
     return Atlas(name=label, parcels=atlas.parcels, notes=(note,))
 
 
+def whole_atlas(label: str) -> Atlas | None:
+    """Take a built-in table for series whose columns have no names.
+
+    Parameters
+    ----------
+    label : str
+        The ``atlas-`` entity.
+
+    Returns
+    -------
+    Atlas or None
+        All its parcels in the published order, with a note that columns are taken to be in it; None
+        where no table is built in. Series with another number of columns are refused when read.
+    """
+    known = atlas_table(label)
+    if known is None:
+        return None
+    note = (
+        f"the series have no header; their columns are taken to be the {len(known)} parcels of {label} in "
+        "the published order"
+    )
+    return Atlas(name=label, parcels=_names_only(known), notes=(note,))
+
+
 def _names_only(parcels: pd.DataFrame) -> pd.DataFrame:
     """Leave the radius out: parcels of ready-made series are no spheres to be read."""
     return parcels.drop(columns="radius_mm", errors="ignore").rename_axis("parcel")

@@ -18,7 +18,7 @@ from connectrial.io.clinical import TableMap, check_dates, read_participants, re
 from connectrial.io.nifti import read_header
 from connectrial.io.series import read_matrix
 from connectrial.plan import Plan, Survey, make_plan
-from connectrial.run.atlases import declare_atlas, names_an_atlas, series_atlas
+from connectrial.run.atlases import declare_atlas, names_an_atlas, series_atlas, whole_atlas
 from connectrial.run.exposing import read_exposure
 from connectrial.study import Study
 
@@ -203,6 +203,7 @@ def _atlas_of_series(
     """Agree on one list of parcels; a scan with others is put aside, never rearranged."""
     present = Counter(own for own in names.values() if own is not None)
     if not present:
+        declared = declared or whole_atlas(label)
         if declared is None and names:
             problems.append(
                 "[atlas] table: the series have no header, so the parcels' names must come from a table; "
