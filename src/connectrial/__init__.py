@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from connectrial.fc.networks import network_fc
     from connectrial.fc.quality import dvars, framewise_displacement, tsnr
     from connectrial.io.images import extract_time_series
+    from connectrial.io.known_atlases import load_atlas
     from connectrial.report import render_report
     from connectrial.run import load_results, plan_study, run_plan
     from connectrial.simulate import simulate_trial
@@ -48,6 +49,7 @@ _PUBLIC = {
     "correlate_parcels": "fc.connectivity",
     "network_fc": "fc.networks",
     "extract_time_series": "io.images",
+    "load_atlas": "io.known_atlases",
     "simulate_trial": "simulate",
     "simulate_concentration": "trial.pharmacokinetics",
     "exposure_summary": "trial.exposure",
@@ -69,6 +71,7 @@ __all__ = [
     "fit_mmrm",
     "framewise_displacement",
     "icc",
+    "load_atlas",
     "load_results",
     "load_study",
     "network_fc",

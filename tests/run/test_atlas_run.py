@@ -41,7 +41,7 @@ WITHOUT_EDGES = IMAGES[: IMAGES.index("[[exploration]]")] + IMAGES[IMAGES.index(
 def trial(tmp_path_factory):
     """The tiny trial with 8 mm images instead of series."""
     folder = tmp_path_factory.mktemp("trial")
-    write_tiny(folder)
+    write_tiny(folder, n_subjects=8)
     rng = np.random.default_rng(4)
     for path in sorted((folder / "data").rglob("*_timeseries.tsv")):
         stem = path.name.split("_atlas-")[0].replace("space-X", "space-MNI152NLin6Asym")
