@@ -87,9 +87,10 @@ def study_keys(schema: dict[str, Any]) -> str:
             f"{section['description'].strip()} *({needed}{times[shape]})*\n",
             _key_table(section, schema),
         ]
+        place = f"{name}.NAME" if shape == "named" else name
         for key, inner in _inner_sections(section, schema):
             parts += [
-                f"### `[[{name}.{key}]]`\n",
+                f"### `[[{place}.{key}]]`\n",
                 f"{inner['description'].strip()} *(may be left out; as often as there are any)*\n",
                 _key_table(inner, schema),
             ]
