@@ -51,7 +51,7 @@ def test_help_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "HEAVY []" in done.stdout
-    for command in ("demo", "init", "check", "run", "report", "dose", "schema"):
+    for command in ("demo", "init", "check", "run", "report", "dose", "atlases", "fetch", "schema"):
         assert command in done.stdout
     for later in ("lock", "power", "submit"):
         assert f" {later} " not in done.stdout
@@ -304,3 +304,25 @@ def test_verbose_says_what_was_kept(tiny, tmp_path, caplog):
         assert "FC of 23 sessions: 23 made, 0 kept, 0 left out" in caplog.text
         assert connectrial("-v", "run", tiny, tmp_path / "out").returncode == 0
         assert "FC of 23 sessions: 0 made, 23 kept, 0 left out" in caplog.text
+
+
+def test_atlases_and_what_can_be_fetched_are_listed(monkeypatch, tmp_path):
+    monkeypatch.setenv("CONNECTRIAL_HOME", str(tmp_path))
+    listed = connectrial("atlases").stdout
+    for words in ("Seitzman300", "Gordon333+Seitzman-subcortex", "built in", "Tian 2020"):
+        assert words in listed
+    offered = connectrial("fetch", "--list").stdout
+    assert "Schaefer400+TianS2" in offered
+    assert "Schaefer300, Schaefer500 to Schaefer1000: no checksum" in offered
+    assert str(tmp_path / "atlases") in offered
+    assert not list(tmp_path.iterdir())
+
+
+def test_fetch_refuses_what_it_does_not_know(monkeypatch, tmp_path):
+    monkeypatch.setenv("CONNECTRIAL_HOME", str(tmp_path))
+    nothing = connectrial("fetch")
+    assert nothing.returncode == 2
+    assert "name an atlas, such as connectrial fetch Gordon333" in nothing.stderr
+    unknown = connectrial("fetch", "Gordon33")
+    assert unknown.returncode == 2
+    assert "did you mean 'Gordon333'?" in unknown.stderr

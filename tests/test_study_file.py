@@ -18,6 +18,8 @@ from connectrial.fc.censoring import censor_frames
 from connectrial.fc.connectivity import correlate_parcels
 from connectrial.fc.coverage import find_weak_parcels
 from connectrial.fc.denoising import denoise
+from connectrial.io.images import extract_with_quality
+from connectrial.io.known_atlases import load_atlas
 from connectrial.plan.making import plan_hash
 from connectrial.stats.terms import fit_terms
 from connectrial.study import Study, json_schema
@@ -152,6 +154,22 @@ WRONG = {
         ('test = "visit:arm"', 'test = "visit:arm"\nthreshold = 3.0'),
         ["[[exploration]] 'Every edge': threshold belongs to nbs-extent and nbs-intensity"],
     ),
+    "a set without members": (
+        ('parcels = ["AMY-*"]', "parcels = []"),
+        ["[sets.amygdala]: needs 'parcels', 'networks' or 'spheres'"],
+    ),
+    "a sphere without a radius": (
+        ('parcels = ["AMY-*"]', "spheres = [{ x_mm = 0, y_mm = 21, z_mm = -10 }]"),
+        ["[sets.amygdala]", "'radius_mm' is missing"],
+    ),
+    "images without an atlas": (
+        ('kind = "time series"', 'kind = "images"'),
+        ["[atlas]: images need an atlas; name one that is built in (name = 'Seitzman300'"],
+    ),
+    "a rule for overlaps that is none": (
+        ("[sets.amygdala]", '[atlas]\noverlap = "both"\n[sets.amygdala]'),
+        ["[atlas] overlap:", "'allow'"],
+    ),
     "an endpoint with two rules": (
         ("min_percent_decrease = 50", "min_percent_decrease = 50\nbelow = 10"),
         ["[endpoints.response]: needs exactly one of min_percent_decrease, below, at_most"],
@@ -245,6 +263,7 @@ def parameters(function: Any) -> dict[str, Any]:
         (sections.DenoisingSection, [denoise], set()),
         (sections.CoverageSection, [find_weak_parcels], {"action"}),
         (sections.ConnectivitySection, [correlate_parcels], set()),
+        (sections.AtlasSection, [load_atlas, extract_with_quality], {"name"}),
         (sections.EndpointSection, [response, remission], set()),
         (sections.ModelSection, [fit_terms], set()),
         (sections.ExposureMeasureSection, [exposure_measure], {"name", "source"}),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from connectrial.fc.quality import dvars, framewise_displacement, tsnr
     from connectrial.fc.seed_maps import global_connectivity_map, seed_maps
     from connectrial.io.images import extract_time_series
+    from connectrial.io.known_atlases import load_atlas
     from connectrial.io.voxels import read_voxels
     from connectrial.report import render_report
     from connectrial.run import load_results, plan_study, run_plan
@@ -53,6 +54,7 @@ _PUBLIC = {
     "read_voxels": "io.voxels",
     "seed_maps": "fc.seed_maps",
     "global_connectivity_map": "fc.seed_maps",
+    "load_atlas": "io.known_atlases",
     "simulate_trial": "simulate",
     "simulate_concentration": "trial.pharmacokinetics",
     "exposure_summary": "trial.exposure",
@@ -75,6 +77,7 @@ __all__ = [
     "framewise_displacement",
     "global_connectivity_map",
     "icc",
+    "load_atlas",
     "load_results",
     "load_study",
     "network_fc",

@@ -146,6 +146,8 @@ class Atlas:
         Rows of ``row_labels``; None for atlases that have no surface or CIFTI form.
     row_labels : array of int, shape (n_rows,), or None
         Label of each grayordinate; 0 is background.
+    notes : tuple of str
+        What a reader must know of this atlas, stand-ins above all.
     """
 
     name: str
@@ -154,6 +156,7 @@ class Atlas:
     affine: FloatArray | None = None
     grayordinates: Grayordinates | None = None
     row_labels: NDArray[np.int32] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.parcels.index.has_duplicates:

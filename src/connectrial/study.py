@@ -342,16 +342,63 @@ class ExcludeSection(Section):
 class AtlasSection(Section):
     """The parcels."""
 
-    name: str | None = Field(None, description="atlas- entity to read, where there are several")
+    name: str | None = Field(
+        None,
+        description="Images: an atlas that is built in or fetched (connectrial atlases lists them); "
+        "series: the atlas- entity to read, where there are several",
+    )
     image: str | tuple[str, str] | None = Field(
         None,
         description="Label image (for kind = 'images'): a volume; for CIFTI a .dlabel.nii; for "
         "surfaces two files, left and right, .label.gii or .annot",
     )
-    table: str | None = Field(None, description="TSV with the parcels' names and networks")
+    table: str | None = Field(
+        None,
+        description="TSV with the parcels' names and networks; without an image, for images, a list of "
+        "spheres: x_mm, y_mm, z_mm, radius_mm",
+    )
     name_column: str | None = Field(None, description="Column with the parcels' names")
     network_column: str | None = Field(None, description="Column with their networks")
     map_name: str | None = Field(None, description="Map of a .dlabel.nii that has several")
+    radius_mm: float | None = Field(
+        None,
+        gt=0,
+        le=50,
+        description="Radius of every sphere of the atlas; default: the published one, else 5 (stand-in)",
+    )
+    overlap: Literal["allow", "nearest", "refuse"] = Field(
+        "allow",
+        description="A voxel in two spheres: counts in both, in the nearer one, or is an error",
+    )
+    limbic_image: str | None = Field(
+        None,
+        description="Gordon333+Seitzman-subcortex: label image with the whole amygdala, hippocampus and "
+        "accumbens (FreeSurfer's aseg, Tian's), or a fetched atlas such as TianS2",
+    )
+    limbic_table: str | None = Field(
+        None, description="Names of its labels; default: FreeSurfer's numbers"
+    )
+    hippocampus_split_y_mm: float = Field(
+        -21.0,
+        ge=-45,
+        le=-5,
+        description="Where a hippocampus in one piece is cut into anterior and posterior (stand-in)",
+    )
+    limbic_radius_mm: float = Field(
+        6.0,
+        gt=0,
+        le=50,
+        description="Radius of the eight limbic regions as spheres, without limbic_image (stand-in)",
+    )
+
+
+class SphereItem(Section):
+    """A sphere around a coordinate, as a parcel of its own."""
+
+    x_mm: float = Field(ge=-500, le=500, description="World coordinate, left to right")
+    y_mm: float = Field(ge=-500, le=500, description="World coordinate, back to front")
+    z_mm: float = Field(ge=-500, le=500, description="World coordinate, bottom to top")
+    radius_mm: float = Field(gt=0, le=50, description="Radius, mm")
 
 
 class SetSection(Section):
@@ -361,11 +408,14 @@ class SetSection(Section):
         (), description="Names, with * and ? as wildcards; each must match at least one parcel"
     )
     networks: tuple[Label, ...] = Field((), description="Whole networks of the atlas")
+    spheres: tuple[SphereItem, ...] = Field(
+        (), description="Coordinates that become parcels of this set (images only)"
+    )
 
     @model_validator(mode="after")
     def _has_members(self) -> SetSection:
-        if not self.parcels and not self.networks:
-            raise ValueError("needs 'parcels' or 'networks'")
+        if not self.parcels and not self.networks and not self.spheres:
+            raise ValueError("needs 'parcels', 'networks' or 'spheres'")
         return self
 
 

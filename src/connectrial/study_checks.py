@@ -131,8 +131,12 @@ def _contradictions(study: Study) -> list[str]:
             )
     if study.design.kind == "parallel" and study.arms is None:
         problems.append("[design] kind = 'parallel' needs [arms] with column and levels")
-    if study.data.kind == "images" and study.atlas.image is None:
-        problems.append("[atlas] image: is needed to read images; name a label image")
+    section = study.atlas
+    if study.data.kind == "images" and not (section.image or section.table or section.name):
+        problems.append(
+            "[atlas]: images need an atlas; name one that is built in (name = 'Seitzman300'; connectrial "
+            "atlases lists them all) or a label image of your own (image = ...)"
+        )
     if study.data.derivatives is None and (study.hypothesis or study.exploration):
         problems.append(
             "[data] derivatives: is needed by [[hypothesis]]; name the folder with the scans"

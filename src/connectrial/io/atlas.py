@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from connectrial.data import Atlas, FloatArray
 from connectrial.errors import InputError
+from connectrial.io.atlas_checks import check_labels_match, check_places
 from connectrial.io.nifti import read_volume
 
 _NAME_COLUMNS = ("label", "name", "parcel", "region")
@@ -58,8 +60,9 @@ def read_atlas(
     ------
     InputError
         If a file cannot be read, a column is absent, labels and rows do not match one to one, or
-        the image is 4-D, holds values that are no whole numbers, or negative labels (an 8-bit
-        integer that wrapped around).
+        the image is empty, 4-D (a probabilistic atlas), holds values that are no whole numbers, or
+        negative labels (an 8-bit integer that wrapped around); or if parcels lie on the other side,
+        or elsewhere, than names, hemispheres or centroids in the table say.
     """
     if image is None and table is None:
         raise InputError(f"atlas {name!r} needs an image, a table or both")
@@ -67,21 +70,52 @@ def read_atlas(
     if image is None:
         assert parcels is not None  # noqa: S101  one of the two is there
         return Atlas(name=name, parcels=parcels)
+    return attach_image(name, parcels, image=image, table=table)
+
+
+def attach_image(
+    name: str, parcels: pd.DataFrame | None, *, image: Path, table: Path | str | None
+) -> Atlas:
+    """Join a label image to its parcels, having checked that they belong together.
+
+    Parameters
+    ----------
+    name : str
+        As in the ``atlas-`` entity.
+    parcels : pandas.DataFrame or None
+        Indexed by name, with ``index`` (the labels) and ``network``; None calls parcels by their
+        labels.
+    image : Path
+        Label image (NIfTI, 3-D, whole numbers, 0 is background).
+    table : Path, str or None
+        Where `parcels` come from, for messages.
+
+    Returns
+    -------
+    Atlas
+
+    Raises
+    ------
+    InputError
+        As `read_atlas`.
+    """
     labels, affine = _read_labels(image)
     in_image = np.unique(labels)
     in_image = in_image[in_image != 0]
+    if len(in_image) == 0:
+        raise InputError(f"{image}: the label image is empty (all 0)")
     if parcels is None:
-        if len(in_image) == 0:
-            raise InputError(f"{image}: the label image is empty (all 0)")
         parcels = pd.DataFrame(
             {
                 "index": in_image,
                 "network": pd.Series(pd.NA, index=range(len(in_image)), dtype="str"),
             }
         ).set_index(pd.Index([str(label) for label in in_image], name="parcel"))
-    else:
-        _check_labels_match(parcels, in_image, image=image, table=table)
-    return Atlas(name=name, parcels=parcels, labels=labels, affine=affine)
+        return Atlas(name=name, parcels=parcels, labels=labels, affine=affine)
+    check_labels_match(parcels, in_image, image=image, table=table)
+    # Made before places are compared: two parcels of one name are refused first.
+    atlas = Atlas(name=name, parcels=parcels, labels=labels, affine=affine)
+    return replace(atlas, notes=check_places(parcels, labels, affine, image=image, table=table))
 
 
 def atlas_from_names(
@@ -239,7 +273,15 @@ def _whole_numbers(column: pd.Series, *, path: Path) -> pd.Series:
 
 
 def _read_labels(path: Path) -> tuple[NDArray[np.int32], FloatArray]:
-    values, affine = read_volume(path)
+    try:
+        values, affine = read_volume(path)
+    except InputError as error:
+        if "3-D image is needed" not in str(error):
+            raise
+        raise InputError(
+            f"{error}; an atlas of several volumes holds a probability map for each parcel: make a "
+            "label image of it first (each voxel the label of its largest map)"
+        ) from None
     if not np.isfinite(values).all() or (values % 1 != 0).any():
         raise InputError(
             f"{path}: a label image holds whole numbers only; this one holds others (an "
@@ -252,34 +294,3 @@ def _read_labels(path: Path) -> tuple[NDArray[np.int32], FloatArray]:
             "with 16 bits"
         )
     return values.astype(np.int32), affine
-
-
-def _check_labels_match(
-    parcels: pd.DataFrame, in_image: NDArray[np.int32], *, image: Path, table: Path | None
-) -> None:
-    if "index" not in parcels:
-        raise InputError(
-            f"{table}: with a label image the table needs a column 'index' with each parcel's "
-            f"label; it has {', '.join(parcels.columns)}"
-        )
-    nameless = np.setdiff1d(in_image, parcels["index"])
-    absent = np.setdiff1d(parcels["index"], in_image)
-    problems = []
-    if len(nameless):
-        problems.append(
-            f"{image}: {len(nameless)} labels have no row in {table}: {_some(nameless)}; "
-            "image and table belong to different atlases, or the table is incomplete"
-        )
-    if len(absent):
-        problems.append(
-            f"{table}: {len(absent)} rows have no voxel in {image}: {_some(absent)}; "
-            "the image lost labels (a coarser grid, or 8 bits for more than 127 labels), "
-            "or it belongs to another atlas"
-        )
-    if problems:
-        raise InputError(problems)
-
-
-def _some(labels: NDArray[np.integer]) -> str:
-    shown = ", ".join(str(int(label)) for label in labels[:8])
-    return f"{shown}, ..." if len(labels) > 8 else shown

@@ -18,10 +18,19 @@ from connectrial.data import Atlas, BoolArray, FloatArray, TimeSeries
 from connectrial.errors import InputError
 from connectrial.io.cifti import is_cifti
 from connectrial.io.nifti import ImageHeader, read_frames, read_header, read_volume
+from connectrial.io.placing import (
+    Placement,
+    grid_text,
+    judge_overlap,
+    place_atlas,
+    same_grid,
+    sizes_mm,
+    some,
+)
+from connectrial.io.spheres import Overlap
 
 Indices = NDArray[np.intp]
 
-_GRID_TOLERANCE_MM = 1e-3
 _BLOCK_VALUES = 1 << 21  # 16 MB of float64
 _CHUNK_VOXELS = 1 << 12
 
@@ -79,7 +88,11 @@ class ParcelSignal:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class _Pass:
-    """Sums of one pass, in raw units; `lost` marks voxels that fail in a later frame."""
+    """Sums of one pass, in raw units; `lost` marks voxels that fail in a later frame.
+
+    `member` holds, parcel by parcel (`member_of`), positions in `voxels`: a voxel of two spheres
+    stands there twice.
+    """
 
     parcel_sums: FloatArray
     dvars: FloatArray
@@ -88,6 +101,8 @@ class _Pass:
     spread: FloatArray
     voxels: Indices
     lost: BoolArray
+    member: Indices
+    member_of: Indices
 
 
 def extract_time_series(
@@ -97,6 +112,7 @@ def extract_time_series(
     mask: Path | None = None,
     min_coverage: float = 0.5,
     repetition_time_s: float | None = None,
+    overlap: Overlap = "allow",
 ) -> TimeSeries:
     """Return the mean signal of every parcel of a 4-D image.
 
@@ -105,7 +121,7 @@ def extract_time_series(
 
     Parameters
     ----------
-    image, atlas, mask, min_coverage, repetition_time_s
+    image, atlas, mask, min_coverage, repetition_time_s, overlap
         As in `extract_with_quality`.
 
     Returns
@@ -119,6 +135,7 @@ def extract_time_series(
         mask=mask,
         min_coverage=min_coverage,
         repetition_time_s=repetition_time_s,
+        overlap=overlap,
     ).series
 
 
@@ -129,6 +146,7 @@ def extract_with_quality(
     mask: Path | None = None,
     min_coverage: float = 0.5,
     repetition_time_s: float | None = None,
+    overlap: Overlap = "allow",
 ) -> ParcelSignal:
     """Return the mean signal of every parcel of a 4-D image, with its quality, in one pass.
 
@@ -144,10 +162,11 @@ def extract_with_quality(
         "voxel" means one of them: CIFTI (``.dtseries.nii``), or a pair of surface files
         (``.func.gii``), the left hemisphere first.
     atlas : Atlas
-        With a label image. If its grid is another than the image's, labels are resampled to the
-        image by nearest neighbour in world coordinates, and a note says so; whether both are in the
-        same space no header can tell. For runs on grayordinates with labels of grayordinates, which
-        are matched by structure and vertex or voxel, or with spheres.
+        With a label image, spheres, or both. If the label image's grid is another than the image's,
+        labels are resampled to the image by nearest neighbour in world coordinates, and a note says
+        so; whether both are in the same space no header can tell, but with a mask an atlas that
+        lies mostly outside the brain is refused. For runs on grayordinates with labels of
+        grayordinates, which are matched by structure and vertex or voxel, or with spheres.
     mask : Path, optional
         Brain mask on the image's grid; voxels above 0 count. Not for runs on grayordinates.
     min_coverage : float
@@ -155,6 +174,8 @@ def extract_with_quality(
     repetition_time_s : float, optional
         Seconds between frames, as a sidecar states it; by default the header's, or unknown if the
         header holds 0 or a time that no scanner has.
+    overlap : {"allow", "nearest", "refuse"}
+        What happens to a voxel that lies in two spheres, as in `place_spheres`.
 
     Returns
     -------
@@ -164,7 +185,8 @@ def extract_with_quality(
     ------
     InputError
         If a file is absent, damaged, shorter or longer than its header says, not 4-D, or not NIfTI;
-        if the mask lies on another grid; or if atlas and image share no voxel with data.
+        if the mask lies on another grid; if atlas and image share no voxel with data, or the atlas
+        lies mostly outside the mask; or if spheres overlap and must not.
     """
     if not 0 <= min_coverage <= 1:
         raise InputError(f"min_coverage must lie between 0 and 1; got {min_coverage}")
@@ -175,7 +197,11 @@ def extract_with_quality(
         if mask is not None:
             raise InputError(f"{mask}: a run on grayordinates takes no mask; leave it out")
         return extract_grayordinates(
-            image, atlas, min_coverage=min_coverage, repetition_time_s=repetition_time_s
+            image,
+            atlas,
+            min_coverage=min_coverage,
+            repetition_time_s=repetition_time_s,
+            overlap=overlap,
         )
     if atlas.labels is None and atlas.grayordinates is not None:
         raise InputError(
@@ -183,18 +209,19 @@ def extract_with_quality(
             "label image of a volume, or read the CIFTI or surface run"
         )
     header = read_header(image, n_dimensions=4)
-    rows, inside, resampled = _rows_on_grid(atlas, header)
+    placed = place_atlas(atlas, header, overlap=overlap)
     in_brain = None if mask is None else read_mask(mask, header)
-    voxels = np.flatnonzero(rows >= 0 if in_brain is None else in_brain)
+    doubt = (
+        None if in_brain is None else judge_overlap(placed, in_brain, atlas=atlas, header=header)
+    )
+    voxels = placed.voxels if in_brain is None else np.flatnonzero(in_brain)
     n_parcels = len(atlas.parcels)
-    n_total = np.bincount(rows[rows >= 0], minlength=n_parcels)
 
-    sums = _stream(header, rows, voxels, n_parcels=n_parcels)
+    sums = _stream(header, placed, voxels, n_parcels=n_parcels)
     if sums.lost.any():
-        sums = _stream(header, rows, sums.voxels[~sums.lost], n_parcels=n_parcels)
-    row_of = rows[sums.voxels]
-    n_good = np.bincount(row_of[row_of >= 0], minlength=n_parcels)
-    coverage = inside * n_good / np.maximum(n_total, 1)
+        sums = _stream(header, placed, sums.voxels[~sums.lost], n_parcels=n_parcels)
+    n_good = np.bincount(sums.member_of, minlength=n_parcels)
+    coverage = placed.inside * n_good / np.maximum(placed.n_total, 1)
     present = (coverage >= min_coverage) & (n_good > 0)
     if not present.any():
         raise InputError(
@@ -213,11 +240,12 @@ def extract_with_quality(
             repetition_time_s=repetition_time_s or header.repetition_time_s,
             coverage=coverage,
         ),
-        quality=_quality(sums, header, row_of, present, n_without_data=len(voxels)),
+        quality=_quality(sums, header, present, n_without_data=len(voxels)),
         notes=tuple(
             note
             for note in (
-                resampled,
+                *placed.notes,
+                doubt,
                 header.note if repetition_time_s is None else None,
                 missing_note(atlas.parcels.index[~present], min_coverage),
             )
@@ -227,15 +255,16 @@ def extract_with_quality(
 
 
 def _quality(
-    sums: _Pass, header: ImageHeader, row_of: Indices, present: BoolArray, *, n_without_data: int
+    sums: _Pass, header: ImageHeader, present: BoolArray, *, n_without_data: int
 ) -> ImageQuality:
     mean = header.slope * sums.mean + header.intercept
     spread = abs(header.slope) * sums.spread
     ratio = np.divide(mean, spread, where=spread > 0, out=np.full(len(mean), np.nan))
-    counted = (row_of >= 0) & ~np.isnan(ratio)
+    counted = ~np.isnan(ratio[sums.member])
+    of, values = sums.member_of[counted], ratio[sums.member[counted]]
     n_parcels = len(present)
-    n_counted = np.bincount(row_of[counted], minlength=n_parcels)
-    total = np.bincount(row_of[counted], weights=ratio[counted], minlength=n_parcels)
+    n_counted = np.bincount(of, minlength=n_parcels)
+    total = np.bincount(of, weights=values, minlength=n_parcels)
     tsnr = np.full(n_parcels, np.nan)
     usable = present & (n_counted > 0)
     tsnr[usable] = total[usable] / n_counted[usable]
@@ -250,19 +279,21 @@ def _quality(
     )
 
 
-def _stream(header: ImageHeader, rows: Indices, voxels: Indices, *, n_parcels: int) -> _Pass:
+def _stream(header: ImageHeader, placed: Placement, voxels: Indices, *, n_parcels: int) -> _Pass:
     """Read every frame once and sum what is asked of it, in raw units and float64."""
     n_frames = header.n_frames
     frames = read_frames(header)
     start = next(frames)[voxels]
     has_data = ~_without_data(start, header)
     # Parcel by parcel, with the voxels of none at the end: then a parcel's sum is over neighbours.
-    row_of = rows[voxels]
+    row_of = placed.rows[voxels]
     order = np.argsort(np.where(row_of < 0, n_parcels, row_of).astype(np.int32), kind="stable")
     order = order[has_data[order]]
     voxels, row_of, first = voxels[order], row_of[order], start[order].astype(np.float64)
     labelled = row_of[row_of >= 0]
     begins = np.flatnonzero(np.diff(labelled, prepend=-1) > 0)
+    in_sphere, sphere = _sphere_members(placed, voxels)
+    starts = np.flatnonzero(np.diff(sphere, prepend=-1) > 0)
 
     n_voxels = len(voxels)
     parcel_sums = np.zeros((n_frames, n_parcels))
@@ -282,6 +313,10 @@ def _stream(header: ImageHeader, rows: Indices, voxels: Indices, *, n_parcels: i
             if len(begins):
                 parcel_sums[done, labelled[begins]] = np.add.reduceat(
                     block[1 : n_filled + 1, : len(labelled)], begins, axis=1
+                )
+            if len(starts):
+                parcel_sums[done, sphere[starts]] = np.add.reduceat(
+                    block[1 : n_filled + 1].take(in_sphere, axis=1), starts, axis=1
                 )
             change[done], level[done] = _add_block(block[: n_filled + 1], first, total, squares)
             block[0], n_filled = block[n_filled], 0
@@ -303,7 +338,20 @@ def _stream(header: ImageHeader, rows: Indices, voxels: Indices, *, n_parcels: i
         spread=np.sqrt(np.maximum(squares / n_frames - mean**2, 0.0)),
         voxels=voxels,
         lost=lost,
+        member=np.concatenate([np.arange(len(labelled)), in_sphere]),
+        member_of=np.concatenate([labelled, sphere]),
     )
+
+
+def _sphere_members(placed: Placement, voxels: Indices) -> tuple[Indices, Indices]:
+    """Return, sphere by sphere, positions in `voxels`, and the sphere that each belongs to."""
+    if placed.spheres is None:
+        none = np.zeros(0, dtype=np.intp)
+        return none, none
+    position = np.full(len(placed.rows), -1, dtype=np.intp)
+    position[voxels] = np.arange(len(voxels))
+    found = position[placed.spheres.voxel]
+    return found[found >= 0], placed.spheres.parcel[found >= 0]
 
 
 def _add_block(
@@ -338,81 +386,14 @@ def _without_data(stored: NDArray[Any], header: ImageHeader) -> BoolArray:
     return np.asarray(stored == int(empty))
 
 
-def _rows_on_grid(atlas: Atlas, header: ImageHeader) -> tuple[Indices, FloatArray, str | None]:
-    """Return each voxel's parcel row (-1 outside), and the share of each parcel inside the grid."""
-    if atlas.labels is None or atlas.affine is None:
-        raise InputError(
-            f"atlas {atlas.name!r} has names but no label image; "
-            "a label image is needed to read parcels out of a volume"
-        )
-    if "index" not in atlas.parcels:
-        raise InputError(f"atlas {atlas.name!r} has no column 'index' with the parcels' labels")
-    row_of_label = np.full(int(atlas.labels.max()) + 1, -1, dtype=np.intp)
-    index = atlas.parcels["index"].to_numpy(dtype=np.int64)
-    known = (index > 0) & (index < len(row_of_label))
-    row_of_label[index[known]] = np.flatnonzero(known)
-    if atlas.labels.shape == header.shape and np.allclose(
-        atlas.affine, header.affine, rtol=0, atol=_GRID_TOLERANCE_MM
-    ):
-        return row_of_label[atlas.labels.ravel(order="F")], np.ones(len(index)), None
-
-    to_atlas = np.asarray(np.linalg.inv(atlas.affine) @ header.affine, dtype=np.float64)
-    labels = _resample_labels(atlas.labels, to_atlas, header.shape)
-    if not labels.any():
-        raise InputError(
-            f"{header.path}: atlas {atlas.name!r} and the image share no place in world "
-            "coordinates; one of them has a wrong affine or belongs to another space"
-        )
-    # What the image's box cuts off would else be missing from the count of a parcel's voxels.
-    placed = np.stack(np.nonzero(atlas.labels))
-    to_image = np.asarray(np.linalg.inv(to_atlas), dtype=np.float64)
-    _, within = _nearest(to_image, placed, header.shape)
-    rows = row_of_label[atlas.labels[tuple(placed)]]
-    n_whole = np.bincount(rows[rows >= 0], minlength=len(index))
-    n_within = np.bincount(rows[(rows >= 0) & within], minlength=len(index))
-    note = (
-        f"atlas {atlas.name} resampled by nearest neighbour from {_grid(atlas.labels.shape)} at "
-        f"{_size(atlas.affine)} mm to the image's {_grid(header.shape)} at "
-        f"{_size(header.affine)} mm"
-    )
-    return row_of_label[labels.ravel(order="F")], n_within / np.maximum(n_whole, 1), note
-
-
-def _resample_labels(
-    labels: NDArray[np.int32], to_atlas: FloatArray, shape: tuple[int, int, int]
-) -> NDArray[np.int32]:
-    """Look every voxel of a grid up in the atlas, slice by slice to save memory."""
-    i, j = np.meshgrid(np.arange(shape[0]), np.arange(shape[1]), indexing="ij")
-    resampled = np.zeros(shape, dtype=np.int32)
-    for k in range(shape[2]):
-        here = np.stack([i.ravel(), j.ravel(), np.full(i.size, k)])
-        position, within = _nearest(to_atlas, here, labels.shape)
-        taken = np.zeros(i.size, dtype=np.int32)
-        taken[within] = labels[tuple(position[:, within])]
-        resampled[:, :, k] = taken.reshape(i.shape)
-    return resampled
-
-
-def _nearest(
-    matrix: FloatArray, positions: NDArray[Any], shape: tuple[int, ...]
-) -> tuple[Indices, BoolArray]:
-    moved = matrix[:3, :3] @ positions + matrix[:3, 3:]
-    # Halfway between two voxels rounding would decide, on one machine so and on another so.
-    nearest = np.floor(moved + 0.5 - 1e-6).astype(np.intp)
-    limits = np.array(shape)[:, np.newaxis]
-    return nearest, ((nearest >= 0) & (nearest < limits)).all(axis=0)
-
-
 def read_mask(path: Path, header: ImageHeader) -> BoolArray:
     """Return which voxels of a run's grid a mask holds, first axis fastest; refuse another grid."""
     values, affine = read_volume(path)
-    if values.shape != header.shape or not np.allclose(
-        affine, header.affine, rtol=0, atol=_GRID_TOLERANCE_MM
-    ):
+    if not same_grid(values.shape, affine, header.shape, header.affine):
         raise InputError(
-            f"{path}: the mask's grid ({_grid(values.shape)} at {_size(affine)} mm) is not that of "
-            f"{header.path.name} ({_grid(header.shape)} at {_size(header.affine)} mm), or lies "
-            "elsewhere; take the mask of the same run and space"
+            f"{path}: the mask's grid ({grid_text(values.shape)} at {sizes_mm(affine)} mm) is not "
+            f"that of {header.path.name} ({grid_text(header.shape)} at {sizes_mm(header.affine)} mm), "
+            "or lies elsewhere; take the mask of the same run and space"
         )
     in_brain = (values > 0).ravel(order="F")
     if not in_brain.any():
@@ -438,17 +419,7 @@ def missing_note(missing: pd.Index, min_coverage: float, *, what: str = "voxels"
     """
     if len(missing) == 0:
         return None
-    names = ", ".join(str(name) for name in missing[:5])
-    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
     return (
         f"{len(missing)} parcels have data in less than {min_coverage:.0%} of their {what}: "
-        f"{names}{more}"
+        f"{some(missing)}"
     )
-
-
-def _grid(shape: tuple[int, ...]) -> str:
-    return "x".join(str(size) for size in shape)
-
-
-def _size(affine: FloatArray) -> str:
-    return "x".join(f"{size:.3g}" for size in np.linalg.norm(affine[:3, :3], axis=0))

@@ -89,6 +89,8 @@ def resolve_sets(study: Study, atlas: Atlas) -> tuple[dict[str, pd.Index], list[
                 )
                 continue
             chosen |= {str(parcel) for parcel in atlas.network(network)}
+        if section.spheres and "set" in atlas.parcels:
+            chosen |= set(atlas.parcels.index[(atlas.parcels["set"] == name).to_numpy(bool)])
         sets[name] = pd.Index([parcel for parcel in names if parcel in chosen])
     return sets, problems
 

@@ -15,8 +15,10 @@ from connectrial.io.atlas import atlas_from_names, read_atlas
 from connectrial.io.bids import ScanIndex, survey_series
 from connectrial.io.cifti import is_cifti
 from connectrial.io.grayordinate_atlas import read_grayordinate_atlas
+from connectrial.io.known_atlases import atlas_table
 from connectrial.io.series import read_matrix
 
+OFFERED = "Seitzman300"  # built in, with networks, subcortex and cerebellum
 _MOST_PARCELS_NAMED = 5  # scans whose names are read to find the parcels
 
 
@@ -32,6 +34,8 @@ class Parcels:
         Parcels by network, in atlas order.
     without : tuple of str
         Parcels without a network.
+    built_in : str
+        Atlas that is offered by name, because no label image was found; "" otherwise.
     image, table : Path or None
         Atlas files that a study must name.
     values : {"r", "z"}
@@ -43,6 +47,7 @@ class Parcels:
     names: tuple[str, ...] = ()
     networks: Mapping[str, int] = field(default_factory=dict)
     without: tuple[str, ...] = ()
+    built_in: str = ""
     image: Path | None = None
     table: Path | None = None
     values: str = "r"
@@ -196,12 +201,22 @@ def _image_atlas(dataset: Path, index: ScanIndex) -> Parcels:
             image=images[0],
             checks=("this label image lies beside the images; no table names its networks",),
         )
-    return Parcels(
-        checks=(
-            "no label file was found; name a .dlabel.nii of the same mesh"
-            if dense
-            else "no label image was found; name one, in the space of the images",
+    if dense:
+        return Parcels(
+            checks=("no label file was found; name a .dlabel.nii of the same mesh",),
         )
+    offered = atlas_table(OFFERED)
+    assert offered is not None  # noqa: S101 - it is built in
+    networks, without = _count_networks(offered)
+    return Parcels(
+        names=tuple(map(str, offered.index)),
+        networks=networks,
+        without=without,
+        built_in=OFFERED,
+        checks=(
+            "no label image was found, so this is a built-in atlas of spheres in MNI space; connectrial "
+            "atlases lists others",
+        ),
     )
 
 

@@ -38,7 +38,11 @@ def write_atlas(text: StudyText, protocol: Protocol, variables: Sequence[str]) -
         if "atlas" in look.chosen:
             check = f"check: several are there: {all_choices(look, 'atlas')}"
         text.pair("name", quoted(label), check)
-    if look.scans[0].kind == "image":
+    if parcels.built_in:
+        text.pair("name", quoted(parcels.built_in), "check: " + "; ".join(parcels.checks))
+        text.off('image = "atlas-NAME_dseg.nii.gz"   # or one of your own, in the scans\' space')
+        text.off('table = "atlas-NAME_dseg.tsv"   # names and networks of its parcels')
+    elif look.scans[0].kind == "image":
         image = parcels.image
         place = _placeholder(look)
         if image is not None:

@@ -8,61 +8,13 @@ from pathlib import Path
 
 from connectrial.data import Atlas, Scan
 from connectrial.errors import InputError
-from connectrial.io.atlas import read_atlas
 from connectrial.io.cifti import is_cifti, read_cifti_header
-from connectrial.io.grayordinate_atlas import is_grayordinate_atlas, read_grayordinate_atlas
 from connectrial.io.grayordinate_images import check_form
 from connectrial.io.nifti import read_header
 from connectrial.io.surfaces import STRUCTURES, read_surface_header
 from connectrial.study import Study
 
 Meshes = Sequence[tuple[str, int]] | None
-
-
-def read_declared_atlas(study: Study) -> Atlas:
-    """Read the atlas whose files a study file names.
-
-    Parameters
-    ----------
-    study : Study
-        With ``[atlas] image`` or ``[atlas] table``.
-
-    Returns
-    -------
-    Atlas
-
-    Raises
-    ------
-    InputError
-        If the files cannot be read or contradict one another.
-    StudyFileError
-        If a path names an environment variable that is not set.
-    """
-    section = study.atlas
-    given = (section.image,) if isinstance(section.image, str) else section.image or ()
-    images = [study.located(one, key="atlas.image") for one in given]
-    table = None if section.table is None else study.located(section.table, key="atlas.table")
-    if len(images) > 1 or any(is_grayordinate_atlas(path) for path in images):
-        return read_grayordinate_atlas(
-            section.name or "atlas",
-            image=images,
-            table=table,
-            name_column=section.name_column,
-            network_column=section.network_column,
-            map_name=section.map_name,
-        )
-    if section.map_name is not None:
-        raise InputError(
-            "map_name: only a .dlabel.nii has maps to choose from; take the key out, or name such "
-            "a file as image"
-        )
-    return read_atlas(
-        section.name or "atlas",
-        image=images[0] if images else None,
-        table=table,
-        name_column=section.name_column,
-        network_column=section.network_column,
-    )
 
 
 def read_image_headers(

@@ -164,6 +164,7 @@ def made_from(job: SessionJob) -> str:
             "parcels": [str(name) for name in job.atlas.parcels.index],
             "labels": None if labels is None else digest_bytes(labels.tobytes()),
             "rows": _digest_rows(job.atlas),
+            "places": _digest_places(job),
             "simulated": job.simulated,
         }
     )
@@ -175,6 +176,17 @@ def _digest_rows(atlas: Atlas) -> str | None:
         return None
     arrays = (atlas.row_labels, rows.structure, rows.vertex, rows.voxel)
     return digest_bytes(b"".join(one.tobytes() for one in arrays) + repr(rows.structures).encode())
+
+
+def _digest_places(job: SessionJob) -> str:
+    """Hash where labels and spheres lie, and what spheres that share voxels do."""
+    atlas = job.atlas
+    parts = [b"" if atlas.affine is None else atlas.affine.tobytes()]
+    if atlas.is_sphere.any():
+        columns = ["x_mm", "y_mm", "z_mm", "radius_mm"]
+        places = atlas.parcels[columns].to_numpy(dtype=np.float64)
+        parts += [places.tobytes(), job.study.atlas.overlap.encode()]
+    return digest_bytes(b"".join(parts))
 
 
 def process_session(job: SessionJob) -> SessionOutcome:
@@ -222,7 +234,7 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
     series: list[TimeSeries] = []
     weak: list[pd.DataFrame] = []
     quality_rows: list[dict[str, Any]] = []
-    reading: list[str] = []
+    said: list[str] = []
     note = ""
     for scan, kept in zip(job.scans, job.kept, strict=True):
         raw, quality = _read(job, scan)
@@ -236,15 +248,15 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
         note = str(found.attrs.get("note") or "")
         weak.append(found)
         quality_rows.append(_quality(job, scan, raw, quality))
-        reading += [] if quality is None else quality.notes
+        said += [] if quality is None else quality.notes
         series.append(_clean(job, scan, raw))
     together = pd.concat(weak, ignore_index=True)
     lost = _merge_weak(together, len(job.scans))
     facts: dict[str, Any] = {
         "weak": lost,
         "note": note,
-        "reading": reading,
         "quality": quality_rows,
+        "notes": [*job.atlas.notes, *dict.fromkeys(said)],
     }
     if job.scans[0].kind == "image":
         _judge_df(job, series)
@@ -280,6 +292,7 @@ def _read(job: SessionJob, scan: Scan) -> tuple[TimeSeries, ParcelSignal | None]
         mask=scan.mask,
         min_coverage=job.study.coverage.min_coverage,
         repetition_time_s=scan.repetition_time_s,
+        overlap=job.study.atlas.overlap,
     )
     return extracted.series, extracted
 
@@ -439,9 +452,7 @@ def _sidecar(
         "WeakParcelsAction": job.study.coverage.action,
         "Notes": [
             note
-            for note in dict.fromkeys(
-                (facts["note"], *facts.get("reading", ()), *connectivity.notes)
-            )
+            for note in dict.fromkeys((facts["note"], *facts.get("notes", ()), *connectivity.notes))
             if note
         ],
         "Simulated": job.simulated,

@@ -14,13 +14,13 @@ import pandas as pd
 from connectrial.data import Atlas, FloatArray, Scan
 from connectrial.errors import ConnectrialError, InputError, StudyFileError
 from connectrial.fc.quality import framewise_displacement
-from connectrial.io.atlas import atlas_from_names
 from connectrial.io.bids import index_scans, read_dataset_description, read_motion, survey_series
 from connectrial.io.clinical import TableMap, check_dates, read_participants, read_scores
 from connectrial.io.series import read_matrix
 from connectrial.plan import Plan, Survey, make_plan
+from connectrial.run.atlases import declare_atlas, names_an_atlas, series_atlas, whole_atlas
 from connectrial.run.exposing import read_exposure
-from connectrial.run.image_headers import read_declared_atlas, read_image_headers, within_line
+from connectrial.run.image_headers import read_image_headers, within_line
 from connectrial.study import Study
 
 _MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
@@ -84,7 +84,9 @@ def survey_study(
                 kind=study.data.kind,
                 task=study.data.task,
                 space=study.data.space,
-                atlas=study.atlas.name if study.data.kind != "images" else None,
+                atlas=None
+                if study.data.kind == "images" or names_an_atlas(study)
+                else study.atlas.name,
                 description=study.data.description,
                 subjects=subjects,
                 sessions=sessions,
@@ -98,6 +100,7 @@ def survey_study(
     simulated = _is_simulated(derivatives, dataset)
     unusable: dict[str, str] = {}
     scans, atlas = _read_headers(study, scans, unusable, problems, notes)
+    notes += [] if atlas is None else atlas.notes
     fd_mm, std_dvars = _read_motion(scans, unusable, notes)
     participants = _participants(study, known_subjects, problems, notes)
     scores, layouts = _scores(study, dataset, scans, participants, problems, notes)
@@ -150,7 +153,7 @@ def _read_headers(
     """Count frames, find the parcels, and put aside what does not fit the others."""
     if not scans:
         return scans, None
-    declared = _declared_atlas(study, problems)
+    declared = _declared_atlas(study, scans, problems)
     if scans[0].kind == "image":
         counted = read_image_headers(
             study, scans, declared, unusable=unusable, problems=problems, notes=notes
@@ -177,12 +180,9 @@ def _read_headers(
     return tuple(found), atlas
 
 
-def _declared_atlas(study: Study, problems: list[str]) -> Atlas | None:
-    section = study.atlas
-    if section.image is None and section.table is None:
-        return None
+def _declared_atlas(study: Study, scans: tuple[Scan, ...], problems: list[str]) -> Atlas | None:
     try:
-        return read_declared_atlas(study)
+        return declare_atlas(study, scans)
     except ConnectrialError as error:
         problems += [f"[atlas]: {problem}" for problem in error.problems]
         return None
@@ -198,6 +198,7 @@ def _atlas_of_series(
     """Agree on one list of parcels; a scan with others is put aside, never rearranged."""
     present = Counter(own for own in names.values() if own is not None)
     if not present:
+        declared = declared or whole_atlas(label)
         if declared is None and names:
             problems.append(
                 "[atlas] table: the series have no header, so the parcels' names must come from a table; "
@@ -209,7 +210,7 @@ def _atlas_of_series(
         if own is not None and own != common:
             unusable.setdefault(scan_name, _difference(own, common))
     if declared is None:
-        return atlas_from_names(label, pd.Index(common))
+        return series_atlas(label, pd.Index(common))
     missing = [name for name in common if name not in declared.parcels.index]
     if missing:
         problems.append(
