@@ -255,7 +255,7 @@ class _Model:
         if self.is_intercept:
             # few rows: in the cache; many rows: enough edges to be worth a call
             return max(_BLOCK_NUMBERS // n_rows, min(1024, 16 * _BLOCK_NUMBERS // n_rows), 1)
-        return max(64, 2 * _BLOCK_NUMBERS // (len(self.components) * (n_columns**2 + 30)))
+        return max(64, 4 * _BLOCK_NUMBERS // (len(self.components) * (n_columns**2 + 30)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
