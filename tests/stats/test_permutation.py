@@ -526,7 +526,6 @@ def call(trial, **changes):
         ({"blocks": "person"}, InputError, "no column 'person'"),
         ({"formula": "fc ~ visit + us(visit | subject)"}, ModelError, "leave the covariance out"),
         ({"formula": "fc ~ visit + (1 | arm)"}, InputError, "the one grouping"),
-        ({"formula": "fc ~ visit + (1 | subject)", "variance": "refit"}, InputError, "name one"),
         ({"variance": "free"}, InputError, "allowed: fixed, refit"),
         ({"formula": "fc ~ arm", "term": "arm"}, InputError, "name their column with visit="),
         ({"values": np.ones((32, 45))}, ModelError, "no edge is complete"),

@@ -376,18 +376,16 @@ def _fit_pattern(
         )
         return
     source = design.rows[rows]
-    # rows in order are a view, which spares a copy of the whole table
-    taken: slice | NDArray[np.intp] = source
-    if np.array_equal(source, np.arange(len(values))):
-        taken = slice(None)
+    in_order = np.array_equal(source, np.arange(len(values)))
     size = model.block_size(len(rows), len(kept))
     for start in range(0, len(edges), size):
         part = edges[start : start + size]
         columns: slice | NDArray[np.intp] = part
         if part[-1] - part[0] == len(part) - 1:
             columns = slice(int(part[0]), int(part[-1]) + 1)
-        block = np.asarray(values[taken][:, columns], dtype=np.float64)
-        out.take(part, kept, fitter(block))
+        # edges first, then rows: never a copy of the whole table
+        taken = values[:, columns] if in_order else values[:, columns][source]
+        out.take(part, kept, fitter(np.asarray(taken, dtype=np.float64)))
     lost = [name for name, ok in zip(design.columns, estimable, strict=True) if not ok]
     if len(lost) > len(design.columns) - design.rank:
         said = "columns without data at this edge: " + ", ".join(lost)
