@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,17 +54,18 @@ class WhiteDesign:
     ratio: float
 
     @property
+    def n_moved(self) -> int:
+        """Columns that an exchange moves."""
+        return self.n_movable + self.n_term
+
+    @property
     def df(self) -> int:
         """Residual degrees of freedom."""
         return int(self.columns.shape[0] - self.columns.shape[1])
 
     def move(self, rows: Index, signs: NDArray[np.int8] | None) -> Single:
         """Rearrange what an exchange moves, (n_draws * (n_movable + n_term), n_observations)."""
-        basis = self.columns[:, self.n_still :]
-        moved = basis.astype(np.float32)[rows]
-        if signs is not None:
-            moved = moved * signs[:, :, None]
-        return np.ascontiguousarray(moved.transpose(0, 2, 1)).reshape(-1, basis.shape[0])
+        return rearrange_columns(self.columns[:, self.n_still :], rows, signs)
 
     def take(self, edges: Index, outcomes: Array) -> Part:
         """Prepare edges.
@@ -92,10 +94,7 @@ class WhiteDesign:
 
     def to_statistic(self, share: Array) -> Array:
         """Turn shares into t, with their sign, or F."""
-        size = np.minimum(np.abs(share), 1.0)
-        with np.errstate(divide="ignore"):
-            f = (size / self.n_term) / ((1 - size) / self.df)
-        return np.asarray(np.sign(share) * np.sqrt(f) if self.n_term == 1 else f)
+        return share_to_statistic(share, self.n_term, self.df)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -156,9 +155,43 @@ class Part:
         return self.design.to_statistic(share)
 
 
+class ExchangedDesign(Protocol):
+    """A design that moves."""
+
+    def move(self, rows: Index, signs: NDArray[np.int8] | None) -> Single:
+        """Rearrange what an exchange moves."""
+
+
+class ExchangedEdges(Protocol):
+    """Edges of one design."""
+
+    @property
+    def design(self) -> ExchangedDesign:
+        """What they share."""
+
+    @property
+    def edges(self) -> Index:
+        """Which of the tested edges."""
+
+    @property
+    def observed(self) -> Array:
+        """Their statistic."""
+
+    def shares_of(self, moved: Single, *, two_sided: bool) -> Single:
+        """Share of residual variation that the term explains."""
+
+    def signed_shares(
+        self, rows: Index, signs: NDArray[np.int8] | None, *, two_sided: bool
+    ) -> Iterator[tuple[slice, Single]]:
+        """Give what `shares_of` finds, with the edges of this part it is for."""
+
+    def to_statistic(self, share: Array) -> Array:
+        """Turn shares into t, with their sign, or F."""
+
+
 def rearrange(
-    parts: Sequence[Part], draw: tuple[Index, NDArray[np.int8] | None]
-) -> Iterator[tuple[Part, Single]]:
+    parts: Sequence[ExchangedEdges], draw: tuple[Index, NDArray[np.int8] | None]
+) -> Iterator[tuple[ExchangedEdges, Single]]:
     """Give parts with their designs rearranged; neighbours of one design share the work."""
     design, moved = None, np.empty(0, dtype=np.float32)
     for part in parts:
@@ -166,6 +199,22 @@ def rearrange(
             design = part.design
             moved = design.move(*draw)
         yield part, moved
+
+
+def rearrange_columns(columns: Array, rows: Index, signs: NDArray[np.int8] | None) -> Single:
+    """Rearrange columns (n_observations, n) for every draw, (n_draws * n, n_observations)."""
+    moved = columns.astype(np.float32)[rows]
+    if signs is not None:
+        moved = moved * signs[:, :, None]
+    return np.ascontiguousarray(moved.transpose(0, 2, 1)).reshape(-1, columns.shape[0])
+
+
+def share_to_statistic(share: Array, n_term: int, df: int) -> Array:
+    """Turn shares of residual variation into t, with their sign, or F."""
+    size = np.minimum(np.abs(share), 1.0)
+    with np.errstate(divide="ignore"):
+        f = (size / n_term) / ((1 - size) / df)
+    return np.asarray(np.sign(share) * np.sqrt(f) if n_term == 1 else f)
 
 
 def icc_steps(ratio: Array) -> NDArray[np.int8]:

@@ -13,7 +13,8 @@ from connectrial.errors import InputError
 from connectrial.stats.design import Coding
 from connectrial.stats.exchange import Scheme
 from connectrial.stats.freedman_lane import rearrange
-from connectrial.stats.permutation_setup import Draw, Setup, set_up, tail_p
+from connectrial.stats.permutation_refit import Draw
+from connectrial.stats.permutation_setup import Setup, set_up, tail_p
 
 Array = NDArray[np.float64]
 
@@ -65,7 +66,7 @@ def permute_networks(
     Parameters
     ----------
     values, formula, data, term, n_permutations, blocks, rng, visit, scheme, parts, coding
-        As for `permute_edges`; a random intercept is taken with its variance ratio fixed.
+        As for `permute_edges`; random terms and covariances are taken with their variances fixed.
     labels : sequence of str or None, n_edges of them
         Block of each edge, such as "Default" or "Default-Visual"; None for edges in no block.
 

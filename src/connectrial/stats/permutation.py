@@ -20,7 +20,8 @@ from connectrial.stats.components import component_sizes, enhance
 from connectrial.stats.design import Coding, Design
 from connectrial.stats.exchange import Scheme
 from connectrial.stats.freedman_lane import rearrange
-from connectrial.stats.permutation_setup import CELLS_HELD, Draw, Setup, set_up, tail_p
+from connectrial.stats.permutation_refit import Draw
+from connectrial.stats.permutation_setup import CELLS_HELD, Setup, set_up, tail_p
 
 Statistic = Literal["max", "tfnbs", "nbs-extent", "nbs-intensity"]
 Alternative = Literal["two-sided", "greater", "less"]
@@ -115,10 +116,13 @@ def permute_edges(
         One column per edge, rows as `data`. An edge with a missing or infinite value, or without
         variation, is not tested and comes back as NaN.
     formula : str
-        Linear model, such as "fc_z ~ time * arm", or one with a random intercept of the person,
-        "fc_z ~ time * arm + (1 | subject)"; its left side is only a label. Either test is valid,
-        for `blocks` take care of the correlation within persons; with the intercept t weighs
-        visits as a mixed model does.
+        Linear model, such as "fc_z ~ time * arm", or one with random terms within the person,
+        "fc_z ~ time * arm + (1 | subject)", or with a covariance between visits,
+        "fc_z ~ time * arm + us(time | subject)"; its left side is only a label. Each test is valid,
+        for `blocks` take care of the correlation within persons; with random terms or a covariance
+        t weighs visits as a mixed model does. Other covariances than a random intercept's need a
+        term that is tested by exchange of whole people, or by sign flips, and people with the same
+        visits must have the same covariance: not one for each arm.
     data : DataFrame, n_observations rows
         Predictors. Rows with a missing predictor are left out.
     term : str
@@ -146,11 +150,12 @@ def permute_edges(
     coding : mapping, optional
         Numbers for levels, as for `build_design`.
     variance : {"fixed", "refit"}
-        For a random intercept. "fixed": the variance ratio of each edge is estimated once, in the
-        model without the term, its intraclass correlation rounded to 0.02, at the cost of a linear
-        model; t is then a score test's, a little below that of `fit_edges`. "refit": every
-        exchange is a mixed model fitted anew by `fit_edges`, hundreds of times dearer; a term of
-        several columns then has Wald's F.
+        For random terms and covariances. "fixed": the variances of each edge are estimated once,
+        in the model without the term, and held; t is then a score test's, a little below that of
+        `fit_edges`. A random intercept, its intraclass correlation rounded to 0.02, costs as much
+        as a linear model, any other covariance a few times that. "refit": every exchange is a mixed
+        model fitted anew by `fit_edges`, hundreds of times dearer; of a random intercept a term of
+        several columns then has Wald's F, of other covariances it must have one column.
 
     Returns
     -------
@@ -161,7 +166,8 @@ def permute_edges(
     InputError
         If shapes, term, edges or settings do not fit.
     ModelError
-        If the design is singular, no exchange is possible, or no edge can be tested.
+        If the design is singular, no exchange is possible, an exchange would move rows to where the
+        covariance is another, or no edge can be tested.
 
     Notes
     -----
@@ -272,7 +278,7 @@ class _Measure:
                     high = -share.min(axis=1) if self.alternative == "less" else share.max(axis=1)
                     np.maximum(best, high, out=best)
         top = np.concatenate(largest).astype(np.float64)
-        return observed, next(iter(setup.white.values())).to_statistic(top)
+        return observed, setup.any_design.to_statistic(top)
 
     def largest(self, setup: Setup, draw: Draw) -> Array:
         """Find the largest score over all edges under each exchange, which needs all at once."""
@@ -281,8 +287,7 @@ class _Measure:
         for group in setup.groups():
             for part, moved in rearrange(group, draw):
                 shares[:, part.edges] = part.shares_of(moved, two_sided=two_sided)
-        white = next(iter(setup.white.values()))
-        statistics = (white.to_statistic(one.astype(np.float64)) for one in shares)
+        statistics = (setup.any_design.to_statistic(one.astype(np.float64)) for one in shares)
         return np.array([self.score(self.direct(one))[0] for one in statistics])
 
     def score(self, directed: Array) -> tuple[float, Array]:

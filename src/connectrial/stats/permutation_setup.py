@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -12,23 +12,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from connectrial.errors import InputError, ModelError
 from connectrial.stats.design import Coding, Design, build_design
-from connectrial.stats.edgewise import EdgeFits, fit_edges
 from connectrial.stats.exchange import Exchange, Scheme, find_exchange
 from connectrial.stats.freedman_lane import (
-    Part,
+    ExchangedEdges,
     WhiteDesign,
     draw_batches,
     icc_steps,
     reduce_outcomes,
     white_design,
 )
-from connectrial.stats.grammar import parse_formula
-from connectrial.stats.small_matrices import invert_stack, solve_stack
+from connectrial.stats.grammar import ParsedFormula, parse_formula
+from connectrial.stats.permutation_covariance import CovarianceDesign, covariance_design
+from connectrial.stats.permutation_refit import Draw, Kind, Refit
 
 Array = NDArray[np.float64]
-Draw = tuple[NDArray[np.intp], NDArray[np.int8] | None]
 Draws = Iterator[Draw]
-Scored = float | Array
 
 # Single precision of the permuted statistics: a permutation that gives the observed value again
 # must count as reaching it.
@@ -59,10 +57,12 @@ class Setup:
     person : int array, shape (n_observations,)
     steps : int array, shape (n_tested,), or None
         Steps of the intraclass correlation, for a model with a random intercept.
-    white : dict of int to WhiteDesign
-        Designs by these steps; one, 0, for a linear model.
+    white : dict of int to WhiteDesign or CovarianceDesign
+        Designs by these steps; one, 0, for all other models.
+    components : array, shape (n_components, n_tested), or None
+        Variance components under the null hypothesis, for a covariance of another kind.
     refit : Refit or None
-        For a model with a random intercept.
+        For a model with a random intercept or another covariance.
     """
 
     design: Design
@@ -72,7 +72,8 @@ class Setup:
     tested: NDArray[np.bool_]
     person: NDArray[np.intp]
     steps: NDArray[np.int8] | None
-    white: dict[int, WhiteDesign]
+    white: dict[int, WhiteDesign | CovarianceDesign]
+    components: Array | None
     refit: Refit | None
 
     @cached_property
@@ -87,7 +88,12 @@ class Setup:
     @property
     def df(self) -> int:
         """Residual degrees of freedom."""
-        return next(iter(self.white.values())).df
+        return self.any_design.df
+
+    @property
+    def any_design(self) -> WhiteDesign | CovarianceDesign:
+        """One of the designs; their statistic and degrees of freedom are the same."""
+        return next(iter(self.white.values()))
 
     def take(self, edges: slice | NDArray[np.intp]) -> Array:
         """Outcomes (n_observations, n) of some of the tested edges."""
@@ -105,24 +111,27 @@ class Setup:
         return [partial(self.take, slice(start, start + size)) for start in starts]
 
     @cached_property
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[ExchangedEdges]:
         """All tested edges at once, for where they are few."""
         return [part for group in self.groups() for part in group]
 
-    def groups(self) -> Iterator[list[Part]]:
+    def groups(self) -> Iterator[list[ExchangedEdges]]:
         """Prepare edges, so many at a time that memory stays flat in their number.
 
         A part never holds edges of two designs, and where it begins does not depend on how many
         parts are held, so that nothing that comes of it does either.
         """
-        group: list[Part] = []
+        group: list[ExchangedEdges] = []
         for step, design in self.white.items():
             edges = np.arange(self.n_tested)
             if self.steps is not None:
                 edges = np.flatnonzero(self.steps == step)
             for start in range(0, len(edges), EDGES_AT_ONCE):
                 some = edges[start : start + EDGES_AT_ONCE]
-                group.append(design.take(some, self.take(some)))
+                if isinstance(design, WhiteDesign):
+                    group.append(design.take(some, self.take(some)))
+                elif self.components is not None:
+                    group.append(design.take(some, self.take(some), self.components[:, some]))
                 if sum(part.edges.size for part in group) >= EDGES_HELD:
                     yield group
                     group = []
@@ -156,13 +165,12 @@ class Setup:
 
     def draws(self, n_permutations: int, rng: int | np.random.Generator) -> Draws:
         """Draw exchanges in batches; all of them, once each, if that takes no more."""
-        first = next(iter(self.white.values()))
         return draw_batches(
             self.exchange,
             np.random.default_rng(rng),
             n_permutations=n_permutations,
             exhaustive=self.is_exhaustive(n_permutations),
-            n_columns=first.n_movable + first.n_term,
+            n_columns=self.any_design.n_moved,
         )
 
 
@@ -179,7 +187,8 @@ def set_up(
     coding: Coding | None,
 ) -> Setup:
     """Prepare a permutation; parameters and errors as `permute_edges`."""
-    mixed = _is_mixed(formula, blocks)
+    parsed = parse_formula(formula)
+    kind = _kind_of(parsed, formula, blocks)
     design = build_design(formula, _without_outcome(formula, data), coding=coding, also=[_ROW])
     array = _check_values(values, data)
     columns = _columns_of(design, term)
@@ -194,18 +203,24 @@ def set_up(
     )
     tested = _testable(array, design, columns)
     person = _people(design, data, blocks)
-    refit = Refit.of(design, columns, formula, data, coding, person) if mixed else None
-    steps = None
-    if refit is not None:
-        steps = np.zeros(int(tested.sum()), dtype=np.int8)
-        where = np.flatnonzero(tested)
-        for start in range(0, where.size, EDGES_AT_ONCE):
-            some = take_outcomes(array, design, where[start : start + EDGES_AT_ONCE])
-            steps[start : start + EDGES_AT_ONCE] = icc_steps(refit.variance_ratio(some))
-    white = {
-        int(step): white_design(design, columns, exchange, person=person, step=int(step))
-        for step in ([0] if steps is None else np.unique(steps))
-    }
+    refit = steps = components = None
+    if kind != "linear":
+        refit = Refit.of(design, columns, formula, data, coding, person, kind=kind)
+    white: dict[int, WhiteDesign | CovarianceDesign] = {}
+    if kind == "covariance":
+        general = covariance_design(parsed, design, columns, exchange, data, person)
+        found = _by_edges(array, design, tested, general.fit)
+        fitted = np.asarray(np.isfinite(found).all(axis=0), dtype=np.bool_)
+        tested[tested] = fitted
+        if not tested.any():
+            raise ModelError(f"formula {formula!r}: no edge has a covariance that can be estimated")
+        components, white[0] = found[:, fitted], general
+    else:
+        if refit is not None:
+            ratio = _by_edges(array, design, tested, refit.variance_ratio)
+            steps = icc_steps(ratio[0])
+        for step in [0] if steps is None else np.unique(steps).tolist():
+            white[step] = white_design(design, columns, exchange, person=person, step=step)
     return Setup(
         design=design,
         columns=columns,
@@ -215,112 +230,22 @@ def set_up(
         person=person,
         steps=steps,
         white=white,
+        components=components,
         refit=refit,
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Refit:
-    """Mixed models fitted edge by edge, for their variances or their t."""
-
-    formula: str
-    table: pd.DataFrame
-    coding: Coding | None
-    columns: tuple[str, ...]
-    nuisance: Array
-    person: NDArray[np.intp]
-
-    @classmethod
-    def of(
-        cls,
-        design: Design,
-        columns: list[int],
-        formula: str,
-        data: pd.DataFrame,
-        coding: Coding | None,
-        person: NDArray[np.intp],
-    ) -> Refit:
-        """Prepare the fits of one design."""
-        return cls(
-            formula=formula,
-            table=data.iloc[design.rows].reset_index(drop=True),
-            coding=coding,
-            columns=tuple(design.columns[k] for k in columns),
-            nuisance=np.linalg.qr(np.delete(design.matrix, columns, axis=1))[0],
-            person=person,
-        )
-
-    def fit(self, values: Array) -> EdgeFits:
-        """Fit every edge."""
-        return fit_edges(values, self.formula, self.table, coding=self.coding, df="none")
-
-    def variance_ratio(self, values: Array) -> Array:
-        """Variance of the intercept over that of the residual, by edge, under the null hypothesis.
-
-        The tested term must stay out: with it, an edge with a large effect by chance gets a small
-        residual variance that its exchanges keep, and the test is liberal (an error of .17 for .05 in
-        10 people with 3 visits).
-        """
-        names = [f"_nuisance{k}" for k in range(self.nuisance.shape[1])]
-        if not names:
-            raise ModelError(
-                f"formula {self.formula!r}: with {self.columns} out nothing is left to estimate the "
-                "random intercept by; leave that out, blocks keep the rows of a person together"
-            )
-        table = pd.DataFrame(self.nuisance, columns=names).assign(_person=self.person)
-        formula = f"0 + {' + '.join(names)} + (1 | _person)"
-        variance = fit_edges(values, formula, table, df="none").variance
-        return np.asarray(variance[0] / variance[1])
-
-    def statistic(self, values: Array) -> Array:
-        """Find the t of the tested column, or the F of several, by edge."""
-        fits = self.fit(values)
-        where = [fits.terms.index(name) for name in self.columns]
-        if len(where) == 1:
-            return np.asarray(fits.statistic[where[0]])
-        return self._f(fits, where)
-
-    def _f(self, fits: EdgeFits, where: list[int]) -> Array:
-        """Wald's F of several columns: the covariance of all is that of their variance ratio."""
-        x = fits.design.matrix
-        size = np.bincount(self.person)
-        sums = np.zeros((size.size, x.shape[1]))
-        np.add.at(sums, self.person, x)
-        ratio = fits.variance[0] / fits.variance[1]
-        precision = np.repeat((x.T @ x)[:, :, None], ratio.size, axis=2)
-        for n in np.unique(size):
-            crossed = sums[size == n].T @ sums[size == n]
-            precision -= crossed[:, :, None] * (ratio / (1 + n * ratio))
-        inverse, _ = invert_stack(precision)
-        estimate = fits.estimate[where]
-        solved = solve_stack(inverse[np.ix_(where, where)], estimate)
-        explained = np.einsum("ke,ke->e", solved, estimate)
-        return np.asarray(explained / (fits.variance[1] * len(where)))
-
-    def null(self, values: Array, draws: Iterable[Draw], score: Callable[[Array], Scored]) -> Array:
-        """Refit every edge to every exchange of the reduced model's residuals, and score it."""
-        return self.null_of([lambda: values], draws, score)
-
-    def null_of(
-        self,
-        blocks: Sequence[Callable[[], Array]],
-        draws: Iterable[Draw],
-        score: Callable[[Array], Scored],
-    ) -> Array:
-        """Refit as `null`, with outcomes block of edges by block."""
-        largest = []
-        for rows, signs in draws:
-            for k, order in enumerate(rows):
-                # `order` says which row of the design comes where; the residuals move the other way
-                back = np.argsort(order)
-                found = []
-                for take in blocks:
-                    moved = reduce_outcomes(self.nuisance, take())[0][back]
-                    if signs is not None:
-                        moved = moved * signs[k][:, None]
-                    found.append(self.statistic(moved))
-                largest.append(score(np.concatenate(found)))
-        return np.array(largest)
+def _by_edges(
+    values: NDArray[np.generic],
+    design: Design,
+    tested: NDArray[np.bool_],
+    find: Callable[[Array], Array],
+) -> Array:
+    """Find something (k, n_tested) of the tested edges, block of edges by block."""
+    where = np.flatnonzero(tested)
+    starts = range(0, where.size, EDGES_AT_ONCE)
+    blocks = (take_outcomes(values, design, where[k : k + EDGES_AT_ONCE]) for k in starts)
+    return np.concatenate([np.atleast_2d(find(block)) for block in blocks], axis=1)
 
 
 def tail_p(values: Array, null: Array) -> Array:
@@ -340,21 +265,28 @@ def tail_p(values: Array, null: Array) -> Array:
     return np.asarray((reached + 1) / (ordered.size + 1), dtype=np.float64)
 
 
-def _is_mixed(formula: str, blocks: str | None) -> bool:
-    parsed = parse_formula(formula)
+def _kind_of(parsed: ParsedFormula, formula: str, blocks: str | None) -> Kind:
+    """Say what a formula has besides its fixed part."""
     if parsed.covariance is not None:
-        raise ModelError(
-            f"formula {formula!r}: permutation takes a linear model or one random intercept; leave "
-            "the covariance out, blocks keep the rows of a person together"
-        )
+        if parsed.random:
+            raise ModelError(
+                "formula: has random terms and a residual covariance; keep one of the two"
+            )
+        if blocks != parsed.covariance.subject:
+            raise InputError(
+                f"blocks: got {blocks!r}; it must be {parsed.covariance.subject!r}, whose rows "
+                f"covary in {formula!r}"
+            )
+        return "covariance"
     if not parsed.random:
-        return False
-    if blocks is None or [term.groups for term in parsed.random] != [(blocks,)]:
+        return "linear"
+    if blocks is None or any(blocks not in term.groups for term in parsed.random):
         raise InputError(
-            f"blocks: got {blocks!r}; it must be the one grouping of the random intercept in "
-            f"{formula!r}"
+            f"blocks: got {blocks!r}; it must be a grouping of every random term in {formula!r}"
         )
-    return True
+    only = parsed.random[0]
+    plain = len(parsed.random) == 1 and only.groups == (blocks,) and only.effects.strip() == "1"
+    return "intercept" if plain else "covariance"
 
 
 def _people(design: Design, data: pd.DataFrame, blocks: str | None) -> NDArray[np.intp]:
