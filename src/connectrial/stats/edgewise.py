@@ -26,7 +26,7 @@ from connectrial.stats.visits import component_names as visit_names
 
 Array = NDArray[np.float64]
 
-_SCANNED = 4096  # edges whose missing values are looked for at once
+_SCANNED_NUMBERS = 2**20  # whose missing values are looked for at once
 _BLOCK_NUMBERS = 2**18  # per array of a block: stays in the cache, and memory stays flat
 
 
@@ -328,10 +328,13 @@ def _by_missingness(
     whole = np.ones(n_edges, dtype=bool)
     infinite: list[int] = []
     keys: dict[bytes, list[int]] = {}
-    for start in range(0, n_edges, _SCANNED):
-        part = values[rows, start : start + _SCANNED]
+    size = max(64, _SCANNED_NUMBERS // max(len(rows), 1))
+    for start in range(0, n_edges, size):
+        part = values[:, start : start + size]
+        if len(rows) < len(values):
+            part = part[rows]
         complete = np.isfinite(part).all(axis=0)
-        whole[start : start + _SCANNED] = complete
+        whole[start : start + size] = complete
         ragged = np.flatnonzero(~complete)
         has_infinity = np.any(np.isinf(part[:, ragged]), axis=0).tolist()
         packed = np.packbits(np.isnan(part[:, ragged]), axis=0).T
