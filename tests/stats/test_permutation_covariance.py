@@ -128,6 +128,15 @@ def test_a_random_intercept_is_compound_symmetry(trial):
     assert one.n_possible == other.n_possible
 
 
+def test_levels_coded_as_numbers_are_numbers_in_random_terms_too(trial):
+    one = call(trial, "fc ~ day + arm + (1 + day | subject)", "arm", visit="visit")
+    coding = {"visit": {"a": 0, "b": 7, "c": 28}}
+    formula = "fc ~ visit + arm + (1 + visit | subject)"
+    other = call(trial, formula, "arm", coding=coding, visit="visit")
+    np.testing.assert_allclose(one.statistic, other.statistic, rtol=1e-6)
+    np.testing.assert_allclose(one.null, other.null, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("formula", "term", "settings", "error", "says"),
     [

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from connectrial.errors import InputError, ModelError
-from connectrial.stats.design import Design, build_design
+from connectrial.stats.design import Coding, Design, build_design
 from connectrial.stats.edgewise import fit_edges
 from connectrial.stats.exchange import Exchange
 from connectrial.stats.freedman_lane import rearrange_columns, share_to_statistic
@@ -63,6 +63,8 @@ class CovarianceDesign:
     formula : str
         Model without the tested term, on `table`.
     table : DataFrame, n_observations rows
+    coding : mapping or None
+        Numbers for levels.
     """
 
     columns: Array
@@ -70,6 +72,7 @@ class CovarianceDesign:
     kinds: tuple[Kind, ...]
     formula: str
     table: pd.DataFrame
+    coding: Coding | None
 
     @property
     def df(self) -> int:
@@ -91,7 +94,8 @@ class CovarianceDesign:
 
     def fit(self, outcomes: Array) -> Array:
         """Variance components (n_components, n_edges) under the null hypothesis; NaN if none."""
-        return fit_edges(outcomes, self.formula, self.table, df="none").variance
+        fits = fit_edges(outcomes, self.formula, self.table, coding=self.coding, df="none")
+        return fits.variance
 
     def take(self, edges: Index, outcomes: Array, components: Array) -> CovariancePart:
         """Prepare edges.
@@ -199,6 +203,8 @@ def covariance_design(
     exchange: Exchange,
     data: pd.DataFrame,
     person: Index,
+    *,
+    coding: Coding | None,
 ) -> CovarianceDesign:
     """Prepare permutations with the covariance that a formula names.
 
@@ -213,6 +219,8 @@ def covariance_design(
     data : DataFrame
         The table that the design was made of.
     person : int array, shape (n_observations,)
+    coding : mapping or None
+        Numbers for levels.
 
     Returns
     -------
@@ -245,7 +253,7 @@ def covariance_design(
     nuisance = pd.DataFrame(q[:, : len(others)], columns=names)
     table = pd.concat([data.iloc[design.rows].reset_index(drop=True), nuisance], axis=1)
     formula = f"0 + {' + '.join(names)} + {_spelled(parsed)}"
-    bases = _bases(parsed, build_design(formula, table), person)
+    bases = _bases(parsed, build_design(formula, table, coding=coding), person)
     _check_exchange(exchange, bases, person)
     kinds = []
     for index, basis in _by_kind(bases, person):
@@ -254,7 +262,12 @@ def covariance_design(
         crossed = (wide.T @ wide).reshape(d, p, d, p).transpose(0, 2, 1, 3)
         kinds.append(Kind(index=index, basis=basis, crossed=crossed.reshape(d * d, p * p)))
     return CovarianceDesign(
-        columns=q, n_term=len(columns), kinds=tuple(kinds), formula=formula, table=table
+        columns=q,
+        n_term=len(columns),
+        kinds=tuple(kinds),
+        formula=formula,
+        table=table,
+        coding=coding,
     )
 
 

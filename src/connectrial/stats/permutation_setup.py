@@ -208,7 +208,7 @@ def set_up(
         refit = Refit.of(design, columns, formula, data, coding, person, kind=kind)
     white: dict[int, WhiteDesign | CovarianceDesign] = {}
     if kind == "covariance":
-        general = covariance_design(parsed, design, columns, exchange, data, person)
+        general = covariance_design(parsed, design, columns, exchange, data, person, coding=coding)
         found = _by_edges(array, design, tested, general.fit)
         fitted = np.asarray(np.isfinite(found).all(axis=0), dtype=np.bool_)
         tested[tested] = fitted
