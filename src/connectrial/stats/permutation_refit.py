@@ -120,6 +120,12 @@ class Refit:
         score: Callable[[Array], Scored],
     ) -> Array:
         """Refit as `null`, with outcomes block of edges by block."""
+
+        def residuals(take: Callable[[], Array]) -> Array:
+            return reduce_outcomes(self.nuisance, take())[0]
+
+        # a single block is reduced once for all exchanges
+        kept = residuals(blocks[0]) if len(blocks) == 1 else None
         largest = []
         for rows, signs in draws:
             for k, order in enumerate(rows):
@@ -127,7 +133,7 @@ class Refit:
                 back = np.argsort(order)
                 found = []
                 for take in blocks:
-                    moved = reduce_outcomes(self.nuisance, take())[0][back]
+                    moved = (residuals(take) if kept is None else kept)[back]
                     if signs is not None:
                         moved = moved * signs[k][:, None]
                     found.append(self.statistic(moved))
