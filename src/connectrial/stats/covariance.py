@@ -8,6 +8,7 @@ All arrays have a leading axis of outcomes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,7 +147,7 @@ class VisitCovariance:
             None where the matrix is linear in its parameters.
         """
         if not self._curved:
-            basis = self._linear_basis()
+            basis = self._basis()
             return np.tensordot(parameters, basis, axes=1), basis[None], None
         n = self.n_variances
         f, f1, f2 = self._scales(parameters[:, :n])
@@ -172,17 +173,12 @@ class VisitCovariance:
         curvature = mapping.curvature(np.column_stack([gradient, np.zeros(len(points))]))
         return natural, mapping.jacobian(padded)[:, :-1, :-1], curvature[:, :-1, :-1]
 
-    def _linear_basis(self) -> Array:
-        t = self.n_visits
-        lag = np.abs(np.subtract.outer(np.arange(t), np.arange(t)))
-        if self.structure == "toep":
-            return np.array([lag == k for k in range(t)], dtype=np.float64)
-        if self.structure == "cs":
-            return np.array([lag == 0, lag > 0], dtype=np.float64)
-        basis = np.zeros((self.n_parameters, t, t))
-        for k, (a, b) in enumerate(zip(*np.tril_indices(t), strict=True)):
-            basis[k, a, b] = basis[k, b, a] = 1.0
-        return basis
+    def linear_basis(self) -> Array | None:
+        """Give the derivatives (n_parameters, n_visits, n_visits) of the matrix; None if they vary."""
+        return None if self._curved else self._basis()
+
+    def _basis(self) -> Array:
+        return _linear_basis(self.structure, self.n_visits)
 
     def _scales(self, variances: Array) -> tuple[Array, Array, Array]:
         """Products of standard deviations, with derivatives by the variances."""
@@ -235,6 +231,19 @@ class VisitCovariance:
         else:
             powers[j:i] = 1
         return powers
+
+
+@lru_cache(maxsize=64)
+def _linear_basis(structure: str, t: int) -> Array:
+    lag = np.abs(np.subtract.outer(np.arange(t), np.arange(t)))
+    if structure == "toep":
+        return np.array([lag == k for k in range(t)], dtype=np.float64)
+    if structure == "cs":
+        return np.array([lag == 0, lag > 0], dtype=np.float64)
+    basis = np.zeros((t * (t + 1) // 2, t, t))
+    for k, (a, b) in enumerate(zip(*np.tril_indices(t), strict=True)):
+        basis[k, a, b] = basis[k, b, a] = 1.0
+    return basis
 
 
 def _monomial(rho: Array, powers: NDArray[np.intp]) -> Array:

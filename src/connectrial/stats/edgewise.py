@@ -26,7 +26,7 @@ from connectrial.stats.visits import component_names as visit_names
 
 Array = NDArray[np.float64]
 
-_SCANNED = 4096  # edges whose missing values are looked for at once
+_SCANNED_NUMBERS = 2**20  # whose missing values are looked for at once
 _BLOCK_NUMBERS = 2**18  # per array of a block: stays in the cache, and memory stays flat
 
 
@@ -255,7 +255,7 @@ class _Model:
         if self.is_intercept:
             # few rows: in the cache; many rows: enough edges to be worth a call
             return max(_BLOCK_NUMBERS // n_rows, min(1024, 16 * _BLOCK_NUMBERS // n_rows), 1)
-        return max(64, 2 * _BLOCK_NUMBERS // (len(self.components) * (n_columns**2 + 30)))
+        return max(64, 4 * _BLOCK_NUMBERS // (len(self.components) * (n_columns**2 + 30)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -328,10 +328,13 @@ def _by_missingness(
     whole = np.ones(n_edges, dtype=bool)
     infinite: list[int] = []
     keys: dict[bytes, list[int]] = {}
-    for start in range(0, n_edges, _SCANNED):
-        part = values[rows, start : start + _SCANNED]
+    size = max(64, _SCANNED_NUMBERS // max(len(rows), 1))
+    for start in range(0, n_edges, size):
+        part = values[:, start : start + size]
+        if len(rows) < len(values):
+            part = part[rows]
         complete = np.isfinite(part).all(axis=0)
-        whole[start : start + _SCANNED] = complete
+        whole[start : start + size] = complete
         ragged = np.flatnonzero(~complete)
         has_infinity = np.any(np.isinf(part[:, ragged]), axis=0).tolist()
         packed = np.packbits(np.isnan(part[:, ragged]), axis=0).T
@@ -376,18 +379,16 @@ def _fit_pattern(
         )
         return
     source = design.rows[rows]
-    # rows in order are a view, which spares a copy of the whole table
-    taken: slice | NDArray[np.intp] = source
-    if np.array_equal(source, np.arange(len(values))):
-        taken = slice(None)
+    in_order = np.array_equal(source, np.arange(len(values)))
     size = model.block_size(len(rows), len(kept))
     for start in range(0, len(edges), size):
         part = edges[start : start + size]
         columns: slice | NDArray[np.intp] = part
         if part[-1] - part[0] == len(part) - 1:
             columns = slice(int(part[0]), int(part[-1]) + 1)
-        block = np.asarray(values[taken][:, columns], dtype=np.float64)
-        out.take(part, kept, fitter(block))
+        # edges first, then rows: never a copy of the whole table
+        taken = values[:, columns] if in_order else values[:, columns][source]
+        out.take(part, kept, fitter(np.asarray(taken, dtype=np.float64)))
     lost = [name for name, ok in zip(design.columns, estimable, strict=True) if not ok]
     if len(lost) > len(design.columns) - design.rank:
         said = "columns without data at this edge: " + ", ".join(lost)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,93 +24,214 @@ Array = NDArray[np.float64]
 Single = NDArray[np.float32]
 Index = NDArray[np.intp]
 
-_EDGES_AT_ONCE = 2048
 _COLUMNS_AT_ONCE = 512
 _ICC_STEP = 0.02  # edges whose intraclass correlation rounds to the same step share a whitening
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Part:
-    """Edges that share a whitened design.
+class WhiteDesign:
+    """A design that edges of one variance ratio share, made orthonormal.
 
     Nuisance columns that no exchange changes (the intercept, say) stay orthogonal to the residuals
     however these are exchanged, and are left out of the products.
 
     Attributes
     ----------
+    columns : array, shape (n_observations, n_columns)
+        Orthonormal: nuisance that stays, nuisance that the exchange can move, the tested term.
+    n_still, n_movable, n_term : int
+        Columns of each kind.
+    person : int array, shape (n_observations,)
+    ratio : float
+        Variance of the random intercept over that of the residual; 0 for a linear model.
+    """
+
+    columns: Array
+    n_still: int
+    n_movable: int
+    n_term: int
+    person: Index
+    ratio: float
+
+    @property
+    def n_moved(self) -> int:
+        """Columns that an exchange moves."""
+        return self.n_movable + self.n_term
+
+    @property
+    def df(self) -> int:
+        """Residual degrees of freedom."""
+        return int(self.columns.shape[0] - self.columns.shape[1])
+
+    def move(self, rows: Index, signs: NDArray[np.int8] | None) -> Single:
+        """Rearrange what an exchange moves, (n_draws * (n_movable + n_term), n_observations)."""
+        return rearrange_columns(self.columns[:, self.n_still :], rows, signs)
+
+    def take(self, edges: Index, outcomes: Array) -> Part:
+        """Prepare edges.
+
+        Parameters
+        ----------
+        edges : int array, shape (n_edges,)
+        outcomes : array, shape (n_observations, n_edges)
+            Complete, and varying once the nuisance is out.
+        """
+        if self.ratio:
+            outcomes = whiten(outcomes, self.person, self.ratio)
+        n_nuisance = self.n_still + self.n_movable
+        left, _ = reduce_outcomes(self.columns[:, :n_nuisance], outcomes)
+        unit = left / np.sqrt(np.einsum("ij,ij->j", left, left))
+        projected = self.columns[:, n_nuisance:].T @ unit
+        share = (projected**2).sum(axis=0)
+        if self.n_term == 1:
+            share = share * np.sign(projected[0])
+        return Part(
+            design=self,
+            edges=edges,
+            unit=unit.astype(np.float32),
+            observed=self.to_statistic(share),
+        )
+
+    def to_statistic(self, share: Array) -> Array:
+        """Turn shares into t, with their sign, or F."""
+        return share_to_statistic(share, self.n_term, self.df)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Part:
+    """Edges of one design, ready to be permuted.
+
+    Attributes
+    ----------
+    design : WhiteDesign
     edges : int array, shape (n_edges,)
         Which of the tested edges.
-    basis : array, shape (n_observations, n_movable + n_term)
-        Orthonormal: nuisance that the exchange can move, then the tested term.
-    n_movable : int
     unit : float32 array, shape (n_observations, n_edges)
         Residuals of the reduced model, each edge at unit length.
-    df : int
-        Residual degrees of freedom.
     observed : array, shape (n_edges,)
         t with the sign of the coefficient, or F.
     """
 
+    design: WhiteDesign
     edges: Index
-    basis: Array
-    n_movable: int
     unit: Single
-    df: int
     observed: Array
-
-    @property
-    def n_term(self) -> int:
-        """Columns of the tested term."""
-        return int(self.basis.shape[1] - self.n_movable)
 
     def signed_shares(
         self, rows: Index, signs: NDArray[np.int8] | None, *, two_sided: bool
     ) -> Iterator[tuple[slice, Single]]:
-        """Share of residual variation that the term explains, block of edges by block.
+        """Give what `shares_of` finds for exchanges, with the edges of this part it is for."""
+        yield slice(None), self.shares_of(self.design.move(rows, signs), two_sided=two_sided)
 
-        Yields
-        ------
-        which : slice
-            Of the edges of this part.
-        share : float32 array, shape (n_draws, n_edges in block)
+    def shares_of(self, moved: Single, *, two_sided: bool) -> Single:
+        """Share of residual variation that the term explains.
+
+        Parameters
+        ----------
+        moved : float32 array, shape (n_draws * (n_movable + n_term), n_observations)
+            As `WhiteDesign.move` gives it.
+        two_sided : bool
+
+        Returns
+        -------
+        float32 array, shape (n_draws, n_edges)
             With the sign of the coefficient unless two-sided.
         """
-        moved = self.basis.astype(np.float32)[rows]
-        if signs is not None:
-            moved = moved * signs[:, :, None]
-        stacked = np.ascontiguousarray(moved.transpose(0, 2, 1)).reshape(-1, self.basis.shape[0])
-        for start in range(0, self.unit.shape[1], _EDGES_AT_ONCE):
-            which = slice(start, min(start + _EDGES_AT_ONCE, self.unit.shape[1]))
-            products = (stacked @ self.unit[:, which]).reshape(len(rows), self.basis.shape[1], -1)
-            term = products[:, self.n_movable :]
-            if self.n_term == 1:
-                share = term[:, 0] * (term[:, 0] if two_sided else np.abs(term[:, 0]))
-            else:
-                share = np.einsum("bke,bke->be", term, term)
-            if self.n_movable:
-                lost = products[:, : self.n_movable]
-                left = 1 - np.einsum("bke,bke->be", lost, lost)
-                share /= np.maximum(left, np.float32(1e-7))
-            yield which, share
+        n_movable, n_term = self.design.n_movable, self.design.n_term
+        products = (moved @ self.unit).reshape(-1, n_movable + n_term, self.unit.shape[1])
+        term = products[:, n_movable:]
+        if n_term == 1:
+            share = term[:, 0] * (term[:, 0] if two_sided else np.abs(term[:, 0]))
+        else:
+            share = np.einsum("bke,bke->be", term, term)
+        if n_movable:
+            lost = products[:, :n_movable]
+            left = 1 - np.einsum("bke,bke->be", lost, lost)
+            share /= np.maximum(left, np.float32(1e-7))
+        return np.asarray(share)
 
     def to_statistic(self, share: Array) -> Array:
         """Turn shares into t, with their sign, or F."""
-        size = np.minimum(np.abs(share), 1.0)
-        with np.errstate(divide="ignore"):
-            f = (size / self.n_term) / ((1 - size) / self.df)
-        return np.asarray(np.sign(share) * np.sqrt(f) if self.n_term == 1 else f)
+        return self.design.to_statistic(share)
 
 
-def make_parts(
+class ExchangedDesign(Protocol):
+    """A design that moves."""
+
+    def move(self, rows: Index, signs: NDArray[np.int8] | None) -> Single:
+        """Rearrange what an exchange moves."""
+
+
+class ExchangedEdges(Protocol):
+    """Edges of one design."""
+
+    @property
+    def design(self) -> ExchangedDesign:
+        """What they share."""
+
+    @property
+    def edges(self) -> Index:
+        """Which of the tested edges."""
+
+    @property
+    def observed(self) -> Array:
+        """Their statistic."""
+
+    def shares_of(self, moved: Single, *, two_sided: bool) -> Single:
+        """Share of residual variation that the term explains."""
+
+    def signed_shares(
+        self, rows: Index, signs: NDArray[np.int8] | None, *, two_sided: bool
+    ) -> Iterator[tuple[slice, Single]]:
+        """Give what `shares_of` finds, with the edges of this part it is for."""
+
+    def to_statistic(self, share: Array) -> Array:
+        """Turn shares into t, with their sign, or F."""
+
+
+def rearrange(
+    parts: Sequence[ExchangedEdges], draw: tuple[Index, NDArray[np.int8] | None]
+) -> Iterator[tuple[ExchangedEdges, Single]]:
+    """Give parts with their designs rearranged; neighbours of one design share the work."""
+    design, moved = None, np.empty(0, dtype=np.float32)
+    for part in parts:
+        if part.design is not design:
+            design = part.design
+            moved = design.move(*draw)
+        yield part, moved
+
+
+def rearrange_columns(columns: Array, rows: Index, signs: NDArray[np.int8] | None) -> Single:
+    """Rearrange columns (n_observations, n) for every draw, (n_draws * n, n_observations)."""
+    moved = columns.astype(np.float32)[rows]
+    if signs is not None:
+        moved = moved * signs[:, :, None]
+    return np.ascontiguousarray(moved.transpose(0, 2, 1)).reshape(-1, columns.shape[0])
+
+
+def share_to_statistic(share: Array, n_term: int, df: int) -> Array:
+    """Turn shares of residual variation into t, with their sign, or F."""
+    size = np.minimum(np.abs(share), 1.0)
+    with np.errstate(divide="ignore"):
+        f = (size / n_term) / ((1 - size) / df)
+    return np.asarray(np.sign(share) * np.sqrt(f) if n_term == 1 else f)
+
+
+def icc_steps(ratio: Array) -> NDArray[np.int8]:
+    """Round variance ratios (n_edges,) to steps of the intraclass correlation."""
+    step = np.round(ratio / (1 + ratio) / _ICC_STEP)
+    return np.minimum(step, round(1 / _ICC_STEP) - 1).astype(np.int8)
+
+
+def white_design(
     design: Design,
     columns: Sequence[int],
     exchange: Exchange,
-    outcomes: Array,
     *,
     person: Index,
-    ratio: Array | None,
-) -> list[Part]:
-    """Split edges by their variance ratio, and prepare the fits of each set.
+    step: int = 0,
+) -> WhiteDesign:
+    """Prepare the design of edges that share a step of the intraclass correlation.
 
     Parameters
     ----------
@@ -117,35 +239,36 @@ def make_parts(
     columns : sequence of int
         Columns of the tested term.
     exchange : Exchange
-    outcomes : array, shape (n_observations, n_edges)
-        Complete, and varying once the nuisance is out.
     person : int array, shape (n_observations,)
-    ratio : array, shape (n_edges,), or None
-        Variance of the random intercept over that of the residual; None for a linear model.
+    step : int
+        As `icc_steps` gives it; 0 for a linear model.
 
     Returns
     -------
-    list of Part
+    WhiteDesign
+
+    Raises
+    ------
+    ModelError
+        If the design is singular or leaves no error.
     """
-    if ratio is None:
-        return [_make_part(design, columns, exchange, outcomes, np.arange(outcomes.shape[1]))]
-    step = np.round(ratio / (1 + ratio) / _ICC_STEP).astype(int)
-    step = np.minimum(step, round(1 / _ICC_STEP) - 1)
-    parts = []
-    for level in np.unique(step):
-        edges = np.flatnonzero(step == level)
-        icc = level * _ICC_STEP
-        parts.append(
-            _make_part(
-                design,
-                columns,
-                exchange,
-                whiten(outcomes[:, edges], person, icc / (1 - icc)),
-                edges,
-                x=whiten(design.matrix, person, icc / (1 - icc)),
-            )
-        )
-    return parts
+    ratio = step * _ICC_STEP / (1 - step * _ICC_STEP)
+    x = whiten(design.matrix, person, ratio) if ratio else design.matrix
+    if design.rank < x.shape[1]:
+        raise ModelError([f"{name}: {note}" for name, note in design.notes.items()])
+    if len(x) <= x.shape[1]:
+        raise ModelError(f"permutation: {len(x)} rows for {x.shape[1]} columns leave no error")
+    still, moving = split_nuisance(design, columns, exchange)
+    ordered = x[:, [*still, *moving, *columns]]
+    q, r = np.linalg.qr(ordered / np.sqrt((ordered**2).sum(axis=0)))
+    return WhiteDesign(
+        columns=q * np.sign(np.diag(r)),  # so that the sign of t is that of the coefficient
+        n_still=len(still),
+        n_movable=len(moving),
+        n_term=len(columns),
+        person=person,
+        ratio=ratio,
+    )
 
 
 def whiten(values: Array, person: Index, ratio: float) -> Array:
@@ -202,57 +325,16 @@ def draw_batches(
 ) -> Iterator[tuple[Index, NDArray[np.int8] | None]]:
     """Draw exchanges in batches of a size that the products like, or list all but the observed."""
     at_once = max(1, _COLUMNS_AT_ONCE // n_columns)
+    small = np.min_scalar_type(exchange.n_rows)  # all draws are held while edges come and go
     if exhaustive:
         rows, signs = exchange.enumerate_all()
         for start in range(1, len(rows), at_once):
             part = slice(start, start + at_once)
-            yield rows[part], None if signs is None else signs[part]
+            yield rows[part].astype(small), None if signs is None else signs[part]
         return
     for start in range(0, n_permutations, at_once):
-        yield exchange.draw(rng, min(at_once, n_permutations - start))
-
-
-def _make_part(
-    design: Design,
-    columns: Sequence[int],
-    exchange: Exchange,
-    outcomes: Array,
-    edges: Index,
-    *,
-    x: Array | None = None,
-) -> Part:
-    x = design.matrix if x is None else x
-    if design.rank < x.shape[1]:
-        raise ModelError([f"{name}: {note}" for name, note in design.notes.items()])
-    if len(x) <= x.shape[1]:
-        raise ModelError(f"permutation: {len(x)} rows for {x.shape[1]} columns leave no error")
-    still, moving = split_nuisance(design, columns, exchange)
-    n_still, n_nuisance = len(still), len(still) + len(moving)
-    ordered = x[:, [*still, *moving, *columns]]
-    q, r = np.linalg.qr(ordered / np.sqrt((ordered**2).sum(axis=0)))
-    q = q * np.sign(np.diag(r))  # so that the sign of t is that of the coefficient
-    left, _ = reduce_outcomes(q[:, :n_nuisance], outcomes)
-    unit = left / np.sqrt(np.einsum("ij,ij->j", left, left))
-    projected = q[:, n_nuisance:].T @ unit
-    part = Part(
-        edges=edges,
-        basis=q[:, n_still:],
-        n_movable=len(moving),
-        unit=unit.astype(np.float32),
-        df=len(x) - x.shape[1],
-        observed=np.empty(0),
-    )
-    share = (projected**2).sum(axis=0)
-    if len(columns) == 1:
-        share = share * np.sign(projected[0])
-    return Part(
-        edges=part.edges,
-        basis=part.basis,
-        n_movable=part.n_movable,
-        unit=part.unit,
-        df=part.df,
-        observed=part.to_statistic(share),
-    )
+        rows, signs = exchange.draw(rng, min(at_once, n_permutations - start))
+        yield rows.astype(small), signs
 
 
 def _unmoved(column: Array, exchange: Exchange) -> bool:

@@ -164,6 +164,24 @@ def satterthwaite_df(
     """
     variance = np.einsum("cp,epq,cq->ec", contrasts, covariance, contrasts, optimize=True)
     gradient = np.einsum("cp,ekpq,cq->ekc", contrasts, slopes, contrasts, optimize=True)
+    return match_chi_squared(variance, gradient, parameter_covariance)
+
+
+def match_chi_squared(variance: Array, gradient: Array, parameter_covariance: Array) -> Array:
+    """Satterthwaite's degrees of freedom from variances of contrasts and their gradients.
+
+    Parameters
+    ----------
+    variance : (n_outcomes, n_contrasts) array
+    gradient : (n_outcomes, n_parameters, n_contrasts) array
+        Of `variance` by the covariance parameters.
+    parameter_covariance : (n_outcomes, n_parameters, n_parameters) array
+        Asymptotic covariance of these parameters.
+
+    Returns
+    -------
+    (n_outcomes, n_contrasts) array
+    """
     spread = np.einsum("ekc,ekl,elc->ec", gradient, parameter_covariance, gradient, optimize=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.where(spread > 0, 2 * variance**2 / spread, np.inf))

@@ -109,7 +109,8 @@ def adjust_covariance(
     """
     e, k, p = slopes.shape[:3]
     weighted = np.matmul(parameter_covariance, slopes.reshape(e, k, p * p)).reshape(slopes.shape)
-    crossed = np.matmul(slopes @ covariance[:, None], weighted).sum(axis=1)
+    turned = (slopes.reshape(e, k * p, p) @ covariance).reshape(slopes.shape)
+    crossed = np.swapaxes(turned, 1, 2).reshape(e, p, k * p) @ weighted.reshape(e, k * p, p)
     adjusted = covariance + 2 * covariance @ (correction - crossed) @ covariance
     return np.asarray((adjusted + np.swapaxes(adjusted, 1, 2)) / 2)
 

@@ -9,7 +9,7 @@ Roger (1997, doi 10.2307/2533558). All arrays have a leading axis of outcomes th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,14 @@ class Evaluation:
     gradient: Array
     hessian: Array
     slopes: Array
+
+    def replaced(self, outcomes: NDArray[np.intp], others: Evaluation) -> Evaluation:
+        """Take some outcomes from another evaluation."""
+        arrays = {}
+        for part in fields(self):
+            arrays[part.name] = getattr(self, part.name).copy()
+            arrays[part.name][outcomes] = getattr(others, part.name)
+        return Evaluation(**arrays)
 
 
 def linear_covariances(bases: Sequence[Array], parameters: Array) -> list[Covariance]:
@@ -257,7 +265,7 @@ def _leverage(m: Moments, covariance: Array) -> Array:
 def _cross(covariance: Array, slopes: Array) -> Array:
     """tr(M^-1 T_k M^-1 T_l) for every two parameters."""
     e, k, p = slopes.shape[:3]
-    turned = np.matmul(covariance[:, None], slopes)
+    turned = np.matmul(slopes.reshape(e, k * p, p), covariance).reshape(slopes.shape)
     flipped = np.swapaxes(turned, 2, 3).reshape(e, k, p * p)
     return np.asarray(np.matmul(turned.reshape(e, k, p * p), np.swapaxes(flipped, 1, 2)))
 

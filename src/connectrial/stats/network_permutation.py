@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from connectrial.errors import InputError
 from connectrial.stats.design import Coding
 from connectrial.stats.exchange import Scheme
-from connectrial.stats.freedman_lane import Part
+from connectrial.stats.freedman_lane import rearrange
+from connectrial.stats.permutation_refit import Draw
 from connectrial.stats.permutation_setup import Setup, set_up, tail_p
 
 Array = NDArray[np.float64]
@@ -65,7 +66,7 @@ def permute_networks(
     Parameters
     ----------
     values, formula, data, term, n_permutations, blocks, rng, visit, scheme, parts, coding
-        As for `permute_edges`; a random intercept is taken with its variance ratio fixed.
+        As for `permute_edges`; random terms and covariances are taken with their variances fixed.
     labels : sequence of str or None, n_edges of them
         Block of each edge, such as "Default" or "Default-Visual"; None for edges in no block.
 
@@ -82,9 +83,8 @@ def permute_networks(
     ----------
     Noble & Scheinost (2020) MICCAI, LNCS 12267 (constrained network-based statistic).
     """
-    outcomes = np.asarray(values, dtype=np.float64)
     setup = set_up(
-        outcomes,
+        values,
         formula,
         data,
         term=term,
@@ -96,12 +96,16 @@ def permute_networks(
     )
     if n_permutations < 2:
         raise InputError(f"n_permutations: got {n_permutations}; give at least 2")
-    names, weights, sizes = _blocks_of(labels, setup)
-    observed = setup.observed()[setup.tested]
-    means = [(observed @ weights)[None, :]]
-    for rows, signs in setup.draws(n_permutations, rng):
-        means.append(_block_means(setup.parts, rows, signs, weights))
-    every = np.concatenate(means)
+    names, codes = _blocks_of(labels, setup.tested.size)
+    sizes = np.bincount(codes[codes >= 0], minlength=len(names))
+    inside = codes[setup.tested]
+    n_tested = np.bincount(inside[inside >= 0], minlength=len(names))
+    if not n_tested.all():
+        empty = ", ".join(repr(name) for name, n in zip(names, n_tested, strict=True) if not n)
+        raise InputError(f"labels: no edge of {empty} can be tested")
+    every = (
+        _block_sums(setup, list(setup.draws(n_permutations, rng)), inside, len(names)) / n_tested
+    )
     spread = every.std(axis=0)
     z = (every - every.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     z_directed = np.abs(z) if setup.statistic_name == "t" else z
@@ -109,7 +113,7 @@ def permute_networks(
     table = pd.DataFrame(
         {
             "n_edges": sizes,
-            "n_untested": sizes - (weights > 0).sum(axis=0),
+            "n_untested": sizes - n_tested,
             "mean_statistic": every[0],
             "z": z[0],
             "p_single": [tail_p(column[:1], column[1:])[0] for column in z_directed.T],
@@ -128,35 +132,32 @@ def permute_networks(
     )
 
 
-def _blocks_of(
-    labels: Sequence[str | None], setup: Setup
-) -> tuple[list[str], Array, NDArray[np.intp]]:
+def _blocks_of(labels: Sequence[str | None], n_edges: int) -> tuple[list[str], NDArray[np.intp]]:
+    """Names of blocks in the order in which they come, and each edge's, -1 for none."""
     given = pd.Series(list(labels), dtype="object")
-    if len(given) != setup.tested.size:
+    if len(given) != n_edges:
         raise InputError(
-            f"labels: got {len(given)}; give one for each of {setup.tested.size} edges, "
+            f"labels: got {len(given)}; give one for each of {n_edges} edges, "
             "None for an edge in no block"
         )
-    names = list(dict.fromkeys(given.dropna()))
-    member = np.column_stack([(given == name).to_numpy(dtype=bool) for name in names] or [[]])
-    inside = member[setup.tested] if names else member
-    if not names or not inside.any(axis=0).all():
-        empty = [name for k, name in enumerate(names) if not inside[:, k].any()]
-        raise InputError(
-            f"labels: no edge of {', '.join(map(repr, empty))} can be tested"
-            if names
-            else "labels: no edge has one"
-        )
-    weights = inside / inside.sum(axis=0)
-    return names, weights, np.asarray(member.sum(axis=0), dtype=np.intp)
+    codes, names = pd.factorize(given)
+    if not len(names):
+        raise InputError("labels: no edge has one")
+    return [str(name) for name in names], np.asarray(codes, dtype=np.intp)
 
 
-def _block_means(
-    parts: Sequence[Part], rows: NDArray[np.intp], signs: NDArray[np.int8] | None, weights: Array
+def _block_sums(
+    setup: Setup, draws: Sequence[Draw], codes: NDArray[np.intp], n_blocks: int
 ) -> Array:
-    means = np.zeros((len(rows), weights.shape[1]))
-    for part in parts:
-        for which, share in part.signed_shares(rows, signs, two_sided=False):
-            statistic = part.to_statistic(share.astype(np.float64))
-            means += statistic @ weights[part.edges[which]]
-    return means
+    """Sum the statistics of each block, as observed and then under each exchange."""
+    sums = [np.zeros((len(rows), n_blocks)) for rows, _ in draws]
+    observed = np.zeros((1, n_blocks))
+    for group in setup.groups():
+        members = {id(part): np.eye(n_blocks + 1)[codes[part.edges], :-1] for part in group}
+        for part in group:
+            observed += part.observed @ members[id(part)]
+        for total, draw in zip(sums, draws, strict=True):
+            for part, moved in rearrange(group, draw):
+                share = part.shares_of(moved, two_sided=False).astype(np.float64)
+                total += part.to_statistic(share) @ members[id(part)]
+    return np.concatenate([observed, *sums])

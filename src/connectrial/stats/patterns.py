@@ -170,7 +170,7 @@ class Moments:
     xy: Array
     yy: Array
 
-    def take(self, outcomes: NDArray[np.intp]) -> Moments:
+    def take(self, outcomes: NDArray[np.intp] | NDArray[np.bool_]) -> Moments:
         """Moments of some of the outcomes."""
         return Moments(
             n_blocks=self.n_blocks,
@@ -257,6 +257,17 @@ def pack(matrices: Array) -> Array:
 def unpack(packed: Array, d: int) -> Array:
     """Symmetric matrices (..., d, d) from their upper triangles by rows."""
     return packed.take(_triangle(d)[1], axis=-1).reshape(*packed.shape[:-1], d, d)
+
+
+def unpack_rows(packed: Array, d: int) -> Array:
+    """Symmetric matrices (d, d, ...) from upper triangles by rows (d (d + 1) / 2, ...)."""
+    return packed.take(_triangle(d)[1], axis=0).reshape(d, d, *packed.shape[1:])
+
+
+def pack_rows(matrices: Array) -> Array:
+    """Upper triangles by rows (d (d + 1) / 2, ...) of symmetric matrices (d, d, ...)."""
+    d = len(matrices)
+    return matrices.reshape(d * d, *matrices.shape[2:]).take(_triangle(d)[0], axis=0)
 
 
 def times_seen(d: int) -> Array:

@@ -6,6 +6,7 @@ the design allows, and the whole model is fitted to them again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isqrt
 from typing import Literal, get_args
@@ -18,8 +19,9 @@ from connectrial.errors import InputError
 from connectrial.stats.components import component_sizes, enhance
 from connectrial.stats.design import Coding, Design
 from connectrial.stats.exchange import Scheme
-from connectrial.stats.freedman_lane import Part
-from connectrial.stats.permutation_setup import set_up, tail_p
+from connectrial.stats.freedman_lane import rearrange
+from connectrial.stats.permutation_refit import Draw
+from connectrial.stats.permutation_setup import CELLS_HELD, Setup, set_up, tail_p
 
 Statistic = Literal["max", "tfnbs", "nbs-extent", "nbs-intensity"]
 Alternative = Literal["two-sided", "greater", "less"]
@@ -114,10 +116,13 @@ def permute_edges(
         One column per edge, rows as `data`. An edge with a missing or infinite value, or without
         variation, is not tested and comes back as NaN.
     formula : str
-        Linear model, such as "fc_z ~ time * arm", or one with a random intercept of the person,
-        "fc_z ~ time * arm + (1 | subject)"; its left side is only a label. Either test is valid,
-        for `blocks` take care of the correlation within persons; with the intercept t weighs
-        visits as a mixed model does.
+        Linear model, such as "fc_z ~ time * arm", or one with random terms within the person,
+        "fc_z ~ time * arm + (1 | subject)", or with a covariance between visits,
+        "fc_z ~ time * arm + us(time | subject)"; its left side is only a label. Each test is valid,
+        for `blocks` take care of the correlation within persons; with random terms or a covariance
+        t weighs visits as a mixed model does. Other covariances than a random intercept's need a
+        term that is tested by exchange of whole people, or by sign flips, and people with the same
+        visits must have the same covariance: not one for each arm.
     data : DataFrame, n_observations rows
         Predictors. Rows with a missing predictor are left out.
     term : str
@@ -145,10 +150,12 @@ def permute_edges(
     coding : mapping, optional
         Numbers for levels, as for `build_design`.
     variance : {"fixed", "refit"}
-        For a random intercept. "fixed": the variance ratio of each edge is estimated once, in the
-        model without the term, its intraclass correlation rounded to 0.02, at the cost of a linear
-        model; t is then a score test's, a little below that of `fit_edges`. "refit": every
-        exchange is a mixed model fitted anew by `fit_edges`, hundreds of times dearer.
+        For random terms and covariances. "fixed": the variances of each edge are estimated once,
+        in the model without the term, and held; t is then a score test's, a little below that of
+        `fit_edges`. A random intercept, its intraclass correlation rounded to 0.02, costs as much
+        as a linear model, any other covariance a few times that. "refit": every exchange is a mixed
+        model fitted anew by `fit_edges`, hundreds of times dearer; of a random intercept a term of
+        several columns then has Wald's F, of other covariances it must have one column.
 
     Returns
     -------
@@ -159,10 +166,17 @@ def permute_edges(
     InputError
         If shapes, term, edges or settings do not fit.
     ModelError
-        If the design is singular, no exchange is possible, or no edge can be tested.
+        If the design is singular, no exchange is possible, an exchange would move rows to where the
+        covariance is another, or no edge can be tested.
 
     Notes
     -----
+    Memory beyond what is given and returned does not grow with the edges, but for an index and the
+    like, some tens of bytes an edge. For the largest statistic, edges come in blocks, and each block
+    sees the same exchanges. The network-based statistics, and refits, need the statistics of all
+    edges at once: there exchanges come in blocks, of one exchange at least. No result depends on
+    these blocks.
+
     The chance of any p <= .05 without any effect, in 400 simulated trials of 45 edges with 3 visits
     and intraclass correlation .7, all visits or four fifths of them, 199 permutations: .028 to .062
     for visit and arm at 10 and 20 people, linear and mixed; .015 to .042 for their interaction,
@@ -175,9 +189,8 @@ def permute_edges(
     NeuroImage 123:253; Phipson & Smyth (2010) Stat Appl Genet Mol Biol 9:39.
     """
     _check_settings(statistic, threshold, alternative, n_permutations, variance)
-    outcomes = np.asarray(values, dtype=np.float64)
     setup = set_up(
-        outcomes,
+        values,
         formula,
         data,
         term=term,
@@ -190,26 +203,30 @@ def permute_edges(
     n_columns = len(setup.columns)
     if n_columns > 1 and alternative != "two-sided":
         raise InputError(f"alternative: {term!r} has {n_columns} columns; an F test has no sides")
-    ends, n_parcels = _ends(edges, setup.tested.size)
+    ends, n_parcels = _ends(edges, setup.tested.size, needed=statistic != "max")
     measure = _Measure(
-        ends=ends[setup.tested],
+        ends=ends[setup.tested] if statistic != "max" else ends,
         n_parcels=n_parcels,
         statistic=statistic,
         threshold=threshold,
         exponents=(e, h),
         alternative=alternative,
     )
-    draws = setup.draws(n_permutations, rng)
-    observed = setup.observed()
+    draws = list(setup.draws(n_permutations, rng))
     if setup.refit is not None and variance == "refit":
-        if n_columns > 1:
-            raise InputError(f"variance: {term!r} has {n_columns} columns; name one to refit")
-        observed[setup.tested] = setup.refit.statistic(setup.outcomes)
-        null = setup.refit.null(
-            setup.outcomes, draws, lambda t: measure.score(measure.direct(t))[0]
+        blocks_of_edges = setup.blocks()
+        observed = np.full(setup.tested.size, np.nan)
+        observed[setup.tested] = np.concatenate(
+            [setup.refit.statistic(take()) for take in blocks_of_edges]
         )
+        null = setup.refit.null_of(
+            blocks_of_edges, draws, lambda found: measure.score(measure.direct(found))[0]
+        )
+    elif statistic == "max":
+        observed, null = measure.largest_edge(setup, draws)
     else:
-        null = np.concatenate([measure.largest(setup.parts, *draw) for draw in draws])
+        observed = setup.observed()
+        null = np.concatenate([measure.largest(setup, part) for part in _split(setup, draws)])
     enhanced, p, components, component_of_edge = _compare(measure, observed, setup.tested, null)
     return EdgePermutation(
         statistic=observed,
@@ -224,7 +241,7 @@ def permute_edges(
         exhaustive=setup.is_exhaustive(n_permutations),
         seed=int(rng) if isinstance(rng, int | np.integer) else None,
         statistic_name=setup.statistic_name,
-        df=setup.parts[0].df,
+        df=setup.df,
         n_untested=int((~setup.tested).sum()),
         flags=setup.flags,
         design=setup.design,
@@ -242,23 +259,35 @@ class _Measure:
     exponents: tuple[float, float]
     alternative: Alternative
 
-    def largest(
-        self, parts: list[Part], rows: NDArray[np.intp], signs: NDArray[np.int8] | None
-    ) -> Array:
-        """Find the largest value over the edges under each exchange."""
-        n_draws, two_sided = len(rows), self.alternative == "two-sided"
-        if self.statistic == "max":
-            top = np.full((len(parts), n_draws), -np.inf)
-            for part, best in zip(parts, top, strict=True):
-                for _, share in part.signed_shares(rows, signs, two_sided=two_sided):
+    def largest_edge(self, setup: Setup, draws: Sequence[Draw]) -> tuple[Array, Array]:
+        """Find the statistic of every edge, and the largest of all under each exchange.
+
+        Edges come in groups and every group sees the same exchanges, so that only the largest so
+        far is held.
+        """
+        observed = np.full(setup.tested.size, np.nan)
+        where = np.flatnonzero(setup.tested)
+        two_sided = self.alternative == "two-sided"
+        largest = [np.full(len(rows), -np.inf, dtype=np.float32) for rows, _ in draws]
+        for group in setup.groups():
+            for part in group:
+                observed[where[part.edges]] = part.observed
+            for best, draw in zip(largest, draws, strict=True):
+                for part, moved in rearrange(group, draw):
+                    share = part.shares_of(moved, two_sided=two_sided)
                     high = -share.min(axis=1) if self.alternative == "less" else share.max(axis=1)
                     np.maximum(best, high, out=best)
-            return np.asarray(parts[0].to_statistic(top.max(axis=0)))
-        shares = np.empty((n_draws, len(self.ends)), dtype=np.float32)
-        for part in parts:
-            for which, share in part.signed_shares(rows, signs, two_sided=two_sided):
-                shares[:, part.edges[which]] = share
-        statistics = (parts[0].to_statistic(one.astype(np.float64)) for one in shares)
+        top = np.concatenate(largest).astype(np.float64)
+        return observed, setup.any_design.to_statistic(top)
+
+    def largest(self, setup: Setup, draw: Draw) -> Array:
+        """Find the largest score over all edges under each exchange, which needs all at once."""
+        two_sided = self.alternative == "two-sided"
+        shares = np.empty((len(draw[0]), setup.n_tested), dtype=np.float32)
+        for group in setup.groups():
+            for part, moved in rearrange(group, draw):
+                shares[:, part.edges] = part.shares_of(moved, two_sided=two_sided)
+        statistics = (setup.any_design.to_statistic(one.astype(np.float64)) for one in shares)
         return np.array([self.score(self.direct(one))[0] for one in statistics])
 
     def score(self, directed: Array) -> tuple[float, Array]:
@@ -287,6 +316,15 @@ class _Measure:
         if self.alternative == "two-sided":
             return np.abs(observed)
         return observed if self.alternative == "greater" else -observed
+
+
+def _split(setup: Setup, draws: Sequence[Draw]) -> Iterator[Draw]:
+    """Cut batches of exchanges so that the statistics of all edges fit."""
+    size = max(1, CELLS_HELD // setup.n_tested)
+    for rows, signs in draws:
+        for start in range(0, len(rows), size):
+            part = slice(start, start + size)
+            yield rows[part], None if signs is None else signs[part]
 
 
 def _compare(
@@ -332,13 +370,15 @@ def _compare(
     return None, p, table, component_of_edge
 
 
-def _ends(edges: ArrayLike | None, n_edges: int) -> tuple[NDArray[np.intp], int]:
+def _ends(edges: ArrayLike | None, n_edges: int, *, needed: bool) -> tuple[NDArray[np.intp], int]:
     if edges is None:
         n_parcels = (1 + isqrt(1 + 8 * n_edges)) // 2
         if n_parcels * (n_parcels - 1) // 2 != n_edges:
             raise InputError(
                 f"edges: {n_edges} columns are not the upper triangle of any matrix; give edges"
             )
+        if not needed:
+            return np.empty((0, 2), dtype=np.intp), n_parcels
         return np.column_stack(np.triu_indices(n_parcels, 1)), n_parcels
     ends = np.asarray(edges)
     if ends.shape != (n_edges, 2) or not np.issubdtype(ends.dtype, np.integer):
@@ -347,10 +387,10 @@ def _ends(edges: ArrayLike | None, n_edges: int) -> tuple[NDArray[np.intp], int]
         )
     if ends.min() < 0 or (ends[:, 0] == ends[:, 1]).any():
         raise InputError("edges: parcels are numbered from 0, and an edge joins two different ones")
-    ordered = np.sort(ends, axis=1)
-    if len(np.unique(ordered, axis=0)) < n_edges:
+    n_parcels = int(ends.max()) + 1
+    if len(np.unique(ends.min(axis=1) * n_parcels + ends.max(axis=1))) < n_edges:
         raise InputError("edges: the same pair of parcels stands twice")
-    return ends.astype(np.intp), int(ends.max()) + 1
+    return ends.astype(np.intp, copy=False), n_parcels
 
 
 def _check_settings(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -11,21 +12,35 @@ from numpy.typing import ArrayLike, NDArray
 
 from connectrial.errors import InputError, ModelError
 from connectrial.stats.design import Coding, Design, build_design
-from connectrial.stats.edgewise import EdgeFits, fit_edges
 from connectrial.stats.exchange import Exchange, Scheme, find_exchange
-from connectrial.stats.freedman_lane import Part, draw_batches, make_parts, reduce_outcomes
-from connectrial.stats.grammar import parse_formula
+from connectrial.stats.freedman_lane import (
+    ExchangedEdges,
+    WhiteDesign,
+    draw_batches,
+    icc_steps,
+    reduce_outcomes,
+    white_design,
+)
+from connectrial.stats.grammar import ParsedFormula, parse_formula
+from connectrial.stats.permutation_covariance import CovarianceDesign, covariance_design
+from connectrial.stats.permutation_refit import Draw, Kind, Refit
 
 Array = NDArray[np.float64]
-Draws = Iterator[tuple[NDArray[np.intp], NDArray[np.int8] | None]]
+Draws = Iterator[Draw]
 
 # Single precision of the permuted statistics: a permutation that gives the observed value again
 # must count as reaching it.
 _TIE = 1e-5
+EDGES_AT_ONCE = 2048
+"""Edges of one part, which one product of matrices takes."""
+EDGES_HELD = 8192
+"""Edges that are held while all exchanges go by."""
+CELLS_HELD = 2**22
+"""Numbers that are held at once, of outcomes or of statistics of all edges."""
 _ROW = "_row"  # a column without holes, so that an intercept alone has rows to stand on
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Setup:
     """One term of one model over many edges, ready to be permuted.
 
@@ -35,22 +50,93 @@ class Setup:
     columns : list of int
         Of the tested term.
     exchange : Exchange
+    values : array, shape (n_rows, n_edges)
+        As they were given, with rows and edges that are not used.
     tested : bool array, shape (n_edges,)
         Edges that are complete and vary.
-    outcomes : array, shape (n_observations, n_tested)
-    parts : list of Part
-        Sets of tested edges that share a whitened design.
+    person : int array, shape (n_observations,)
+    steps : int array, shape (n_tested,), or None
+        Steps of the intraclass correlation, for a model with a random intercept.
+    white : dict of int to WhiteDesign or CovarianceDesign
+        Designs by these steps; one, 0, for all other models.
+    components : array, shape (n_components, n_tested), or None
+        Variance components under the null hypothesis, for a covariance of another kind.
     refit : Refit or None
-        For a model with a random intercept.
+        For a model with a random intercept or another covariance.
     """
 
     design: Design
     columns: list[int]
     exchange: Exchange
+    values: NDArray[np.generic]
     tested: NDArray[np.bool_]
-    outcomes: Array
-    parts: list[Part]
+    person: NDArray[np.intp]
+    steps: NDArray[np.int8] | None
+    white: dict[int, WhiteDesign | CovarianceDesign]
+    components: Array | None
     refit: Refit | None
+
+    @cached_property
+    def _where(self) -> NDArray[np.intp]:
+        return np.flatnonzero(self.tested)
+
+    @property
+    def n_tested(self) -> int:
+        """Edges that are tested."""
+        return int(self._where.size)
+
+    @property
+    def df(self) -> int:
+        """Residual degrees of freedom."""
+        return self.any_design.df
+
+    @property
+    def any_design(self) -> WhiteDesign | CovarianceDesign:
+        """One of the designs; their statistic and degrees of freedom are the same."""
+        return next(iter(self.white.values()))
+
+    def take(self, edges: slice | NDArray[np.intp]) -> Array:
+        """Outcomes (n_observations, n) of some of the tested edges."""
+        return take_outcomes(self.values, self.design, self._where[edges])
+
+    @property
+    def outcomes(self) -> Array:
+        """Outcomes (n_observations, n_tested) of all tested edges at once."""
+        return self.take(slice(None))
+
+    def blocks(self) -> list[Callable[[], Array]]:
+        """Outcomes of the tested edges in blocks, for fits that cost more than their preparation."""
+        size = max(EDGES_AT_ONCE, CELLS_HELD // len(self.design.rows))
+        starts = range(0, self.n_tested, size)
+        return [partial(self.take, slice(start, start + size)) for start in starts]
+
+    @cached_property
+    def parts(self) -> list[ExchangedEdges]:
+        """All tested edges at once, for where they are few."""
+        return [part for group in self.groups() for part in group]
+
+    def groups(self) -> Iterator[list[ExchangedEdges]]:
+        """Prepare edges, so many at a time that memory stays flat in their number.
+
+        A part never holds edges of two designs, and where it begins does not depend on how many
+        parts are held, so that nothing that comes of it does either.
+        """
+        group: list[ExchangedEdges] = []
+        for step, design in self.white.items():
+            edges = np.arange(self.n_tested)
+            if self.steps is not None:
+                edges = np.flatnonzero(self.steps == step)
+            for start in range(0, len(edges), EDGES_AT_ONCE):
+                some = edges[start : start + EDGES_AT_ONCE]
+                if isinstance(design, WhiteDesign):
+                    group.append(design.take(some, self.take(some)))
+                elif self.components is not None:
+                    group.append(design.take(some, self.take(some), self.components[:, some]))
+                if sum(part.edges.size for part in group) >= EDGES_HELD:
+                    yield group
+                    group = []
+        if group:
+            yield group
 
     @property
     def statistic_name(self) -> str:
@@ -68,9 +154,9 @@ class Setup:
     def observed(self) -> Array:
         """Signed t, or F, of every edge; NaN for those that are not tested."""
         statistic = np.full(self.tested.size, np.nan)
-        where = np.flatnonzero(self.tested)
-        for part in self.parts:
-            statistic[where[part.edges]] = part.observed
+        for group in self.groups():
+            for part in group:
+                statistic[self._where[part.edges]] = part.observed
         return statistic
 
     def is_exhaustive(self, n_permutations: int) -> bool:
@@ -84,7 +170,7 @@ class Setup:
             np.random.default_rng(rng),
             n_permutations=n_permutations,
             exhaustive=self.is_exhaustive(n_permutations),
-            n_columns=self.parts[0].basis.shape[1],
+            n_columns=self.any_design.n_moved,
         )
 
 
@@ -101,9 +187,10 @@ def set_up(
     coding: Coding | None,
 ) -> Setup:
     """Prepare a permutation; parameters and errors as `permute_edges`."""
-    mixed = _is_mixed(formula, blocks)
+    parsed = parse_formula(formula)
+    kind = _kind_of(parsed, formula, blocks)
     design = build_design(formula, _without_outcome(formula, data), coding=coding, also=[_ROW])
-    outcomes = _outcomes(values, data, design)
+    array = _check_values(values, data)
     columns = _columns_of(design, term)
     exchange = find_exchange(
         design,
@@ -114,98 +201,51 @@ def set_up(
         scheme=scheme,
         parts=parts,
     )
-    tested = _testable(outcomes, design, columns)
-    complete = outcomes[:, tested]
+    tested = _testable(array, design, columns)
     person = _people(design, data, blocks)
-    refit = Refit.of(design, columns, formula, data, coding, person) if mixed else None
-    ratio = None if refit is None else refit.variance_ratio(complete)
-    prepared = make_parts(design, columns, exchange, complete, person=person, ratio=ratio)
+    refit = steps = components = None
+    if kind != "linear":
+        refit = Refit.of(design, columns, formula, data, coding, person, kind=kind)
+    white: dict[int, WhiteDesign | CovarianceDesign] = {}
+    if kind == "covariance":
+        general = covariance_design(parsed, design, columns, exchange, data, person, coding=coding)
+        found = _by_edges(array, design, tested, general.fit)
+        fitted = np.asarray(np.isfinite(found).all(axis=0), dtype=np.bool_)
+        tested[tested] = fitted
+        if not tested.any():
+            raise ModelError(f"formula {formula!r}: no edge has a covariance that can be estimated")
+        components, white[0] = found[:, fitted], general
+    else:
+        if refit is not None:
+            ratio = _by_edges(array, design, tested, refit.variance_ratio)
+            steps = icc_steps(ratio[0])
+        for step in [0] if steps is None else np.unique(steps).tolist():
+            white[step] = white_design(design, columns, exchange, person=person, step=step)
     return Setup(
         design=design,
         columns=columns,
         exchange=exchange,
+        values=array,
         tested=tested,
-        outcomes=complete,
-        parts=prepared,
+        person=person,
+        steps=steps,
+        white=white,
+        components=components,
         refit=refit,
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Refit:
-    """Mixed models fitted edge by edge, for their variances or their t."""
-
-    formula: str
-    table: pd.DataFrame
-    coding: Coding | None
-    column: str
-    nuisance: Array
-    person: NDArray[np.intp]
-
-    @classmethod
-    def of(
-        cls,
-        design: Design,
-        columns: list[int],
-        formula: str,
-        data: pd.DataFrame,
-        coding: Coding | None,
-        person: NDArray[np.intp],
-    ) -> Refit:
-        """Prepare the fits of one design."""
-        return cls(
-            formula=formula,
-            table=data.iloc[design.rows].reset_index(drop=True),
-            coding=coding,
-            column=design.columns[columns[0]],
-            nuisance=np.linalg.qr(np.delete(design.matrix, columns, axis=1))[0],
-            person=person,
-        )
-
-    def fit(self, values: Array) -> EdgeFits:
-        """Fit every edge."""
-        return fit_edges(values, self.formula, self.table, coding=self.coding, df="none")
-
-    def variance_ratio(self, values: Array) -> Array:
-        """Variance of the intercept over that of the residual, by edge, under the null hypothesis.
-
-        The tested term must stay out: with it, an edge with a large effect by chance gets a small
-        residual variance that its exchanges keep, and the test is liberal (an error of .17 for .05 in
-        10 people with 3 visits).
-        """
-        names = [f"_nuisance{k}" for k in range(self.nuisance.shape[1])]
-        if not names:
-            raise ModelError(
-                f"formula {self.formula!r}: with {self.column!r} out nothing is left to estimate the "
-                "random intercept by; leave that out, blocks keep the rows of a person together"
-            )
-        table = pd.DataFrame(self.nuisance, columns=names).assign(_person=self.person)
-        formula = f"0 + {' + '.join(names)} + (1 | _person)"
-        variance = fit_edges(values, formula, table, df="none").variance
-        return np.asarray(variance[0] / variance[1])
-
-    def statistic(self, values: Array) -> Array:
-        """Find the t of the tested column, by edge."""
-        fits = self.fit(values)
-        return np.asarray(fits.statistic[fits.terms.index(self.column)])
-
-    def null(
-        self,
-        values: Array,
-        draws: Iterator[tuple[NDArray[np.intp], NDArray[np.int8] | None]],
-        score: Callable[[Array], float],
-    ) -> Array:
-        """Refit every edge to every exchange of the reduced model's residuals, and score its t."""
-        left, _ = reduce_outcomes(self.nuisance, values)
-        largest = []
-        for rows, signs in draws:
-            for k, order in enumerate(rows):
-                # `order` says which row of the design comes where; the residuals move the other way
-                moved = left[np.argsort(order)]
-                if signs is not None:
-                    moved = moved * signs[k][:, None]
-                largest.append(score(self.statistic(moved)))
-        return np.array(largest)
+def _by_edges(
+    values: NDArray[np.generic],
+    design: Design,
+    tested: NDArray[np.bool_],
+    find: Callable[[Array], Array],
+) -> Array:
+    """Find something (k, n_tested) of the tested edges, block of edges by block."""
+    where = np.flatnonzero(tested)
+    starts = range(0, where.size, EDGES_AT_ONCE)
+    blocks = (take_outcomes(values, design, where[k : k + EDGES_AT_ONCE]) for k in starts)
+    return np.concatenate([np.atleast_2d(find(block)) for block in blocks], axis=1)
 
 
 def tail_p(values: Array, null: Array) -> Array:
@@ -225,21 +265,28 @@ def tail_p(values: Array, null: Array) -> Array:
     return np.asarray((reached + 1) / (ordered.size + 1), dtype=np.float64)
 
 
-def _is_mixed(formula: str, blocks: str | None) -> bool:
-    parsed = parse_formula(formula)
+def _kind_of(parsed: ParsedFormula, formula: str, blocks: str | None) -> Kind:
+    """Say what a formula has besides its fixed part."""
     if parsed.covariance is not None:
-        raise ModelError(
-            f"formula {formula!r}: permutation takes a linear model or one random intercept; leave "
-            "the covariance out, blocks keep the rows of a person together"
-        )
+        if parsed.random:
+            raise ModelError(
+                "formula: has random terms and a residual covariance; keep one of the two"
+            )
+        if blocks != parsed.covariance.subject:
+            raise InputError(
+                f"blocks: got {blocks!r}; it must be {parsed.covariance.subject!r}, whose rows "
+                f"covary in {formula!r}"
+            )
+        return "covariance"
     if not parsed.random:
-        return False
-    if blocks is None or [term.groups for term in parsed.random] != [(blocks,)]:
+        return "linear"
+    if blocks is None or any(blocks not in term.groups for term in parsed.random):
         raise InputError(
-            f"blocks: got {blocks!r}; it must be the one grouping of the random intercept in "
-            f"{formula!r}"
+            f"blocks: got {blocks!r}; it must be a grouping of every random term in {formula!r}"
         )
-    return True
+    only = parsed.random[0]
+    plain = len(parsed.random) == 1 and only.groups == (blocks,) and only.effects.strip() == "1"
+    return "intercept" if plain else "covariance"
 
 
 def _people(design: Design, data: pd.DataFrame, blocks: str | None) -> NDArray[np.intp]:
@@ -254,20 +301,37 @@ def _without_outcome(formula: str, data: pd.DataFrame) -> pd.DataFrame:
     return kept.assign(**{_ROW: 0.0})
 
 
-def _outcomes(values: ArrayLike, data: pd.DataFrame, design: Design) -> Array:
-    outcomes = np.asarray(values, dtype=np.float64)
-    if outcomes.ndim != 2 or len(outcomes) != len(data):
+def take_outcomes(values: NDArray[np.generic], design: Design, edges: NDArray[np.intp]) -> Array:
+    """Outcomes (n_observations, n) of a design's rows and some edges, in double precision."""
+    columns: slice | NDArray[np.intp] = edges
+    if edges.size and edges[-1] - edges[0] == edges.size - 1:  # in order: no copy of what is left
+        columns = slice(int(edges[0]), int(edges[-1]) + 1)
+    taken = values[:, columns]
+    if design.rows.size < len(values):
+        taken = taken[design.rows]
+    return np.asarray(taken, dtype=np.float64)
+
+
+def _check_values(values: ArrayLike, data: pd.DataFrame) -> NDArray[np.generic]:
+    array = np.asarray(values)
+    if not np.issubdtype(array.dtype, np.floating):
+        array = array.astype(np.float64)
+    if array.ndim != 2 or len(array) != len(data):
         raise InputError(
-            f"values: got shape {outcomes.shape}; give one row for each of the {len(data)} rows of "
+            f"values: got shape {array.shape}; give one row for each of the {len(data)} rows of "
             "the table and one column per edge"
         )
-    return outcomes[design.rows]
+    return array
 
 
-def _testable(outcomes: Array, design: Design, columns: list[int]) -> NDArray[np.bool_]:
-    tested: NDArray[np.bool_] = np.atleast_1d(np.isfinite(outcomes).all(axis=0))
+def _testable(values: NDArray[np.generic], design: Design, columns: list[int]) -> NDArray[np.bool_]:
+    tested = np.zeros(values.shape[1], dtype=bool)
     nuisance = np.linalg.qr(np.delete(design.matrix, columns, axis=1))[0]
-    tested[tested] = reduce_outcomes(nuisance, outcomes[:, tested])[1]
+    for start in range(0, tested.size, EDGES_AT_ONCE):
+        edges = np.arange(start, min(start + EDGES_AT_ONCE, tested.size))
+        some = take_outcomes(values, design, edges)
+        complete: NDArray[np.bool_] = np.asarray(np.isfinite(some).all(axis=0), dtype=np.bool_)
+        tested[edges[complete]] = reduce_outcomes(nuisance, some[:, complete])[1]
     if not tested.any():
         raise ModelError("permutation: no edge is complete and varies, so there is nothing to test")
     return tested

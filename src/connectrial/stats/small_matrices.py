@@ -59,6 +59,32 @@ def invert_stack(matrices: Array) -> tuple[Array, Array]:
     inverse : (d, d, n) array
     log_determinant : (n,) array
     """
+    d = len(matrices)
+    factor, log_determinant = root_of_inverse(matrices)
+    inverse = np.empty_like(matrices)
+    for i in range(d):
+        # row k of the inverse factor begins at column 0 and ends at k
+        row = np.einsum("ke,kje->je", factor[i:, i], factor[i:, : i + 1])
+        inverse[i, : i + 1] = row
+        inverse[:i, i] = row[:i]
+    return inverse, log_determinant
+
+
+def root_of_inverse(matrices: Array) -> tuple[Array, Array]:
+    """Invert the lower Cholesky factors of matrices (d, d, n), the stack along the last axis.
+
+    Parameters
+    ----------
+    matrices : (d, d, n) array
+        Where one is not positive definite, NaN comes out.
+
+    Returns
+    -------
+    factor : (d, d, n) array
+        Lower triangles R with R A R' = I.
+    log_determinant : (n,) array
+        log|A|.
+    """
     d, _, n = matrices.shape
     factor = np.zeros_like(matrices)  # inverse of the lower Cholesky factor
     lower = np.zeros_like(matrices)
@@ -71,9 +97,32 @@ def invert_stack(matrices: Array) -> tuple[Array, Array]:
             factor[j, j] = 1 / root
             factor[j, :j] = -np.einsum("ke,kie->ie", lower[j, :j], factor[:j, :j]) / root
             log_determinant += 2 * np.log(root)
-    inverse = np.empty_like(matrices)
-    for i in range(d):
-        for j in range(i + 1):
-            # row k of the inverse factor begins at column 0 and ends at k
-            inverse[i, j] = inverse[j, i] = np.einsum("ke,ke->e", factor[i:, i], factor[i:, j])
-    return inverse, log_determinant
+    return factor, log_determinant
+
+
+def solve_stack(matrices: Array, right: Array) -> Array:
+    """Solve systems with symmetric positive definite matrices, the stack along the last axis.
+
+    Parameters
+    ----------
+    matrices : (d, d, n) array
+        Where one is not positive definite, NaN comes out.
+    right : (d, n) array
+        Right sides.
+
+    Returns
+    -------
+    (d, n) array
+    """
+    d, n = right.shape
+    lower = np.zeros((d, d, n))
+    solved = np.zeros((d, n))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for j in range(d):
+            rest = matrices[j:, j] - np.einsum("ike,ke->ie", lower[j:, :j], lower[j, :j])
+            lower[j:, j] = rest / np.sqrt(rest[0])
+            solved[j] = (right[j] - np.einsum("ke,ke->e", lower[j, :j], solved[:j])) / lower[j, j]
+        for j in reversed(range(d)):
+            later = np.einsum("ke,ke->e", lower[j + 1 :, j], solved[j + 1 :])
+            solved[j] = (solved[j] - later) / lower[j, j]
+    return solved

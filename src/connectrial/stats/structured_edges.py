@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from connectrial.errors import ModelError
 from connectrial.stats.between_within import between_within_df
 from connectrial.stats.covariance import GroupedCovariance, VisitCovariance
-from connectrial.stats.inference import satterthwaite_df
+from connectrial.stats.inference import match_chi_squared
 from connectrial.stats.intercept_edges import EdgeBlock
 from connectrial.stats.kenward_roger import adjust_covariance, expected_spread
 from connectrial.stats.likelihood import Covariance, Evaluation, kenward_roger_correction
@@ -228,8 +228,12 @@ class _Tester:
         if self.constant is not None:
             found = np.repeat(self.constant[:, None], len(scale), axis=1)
         else:
-            slopes = covariance[:, None] @ state.slopes @ covariance[:, None]
-            found = satterthwaite_df(covariance, slopes, spread, back).T
+            e, k, p, _ = state.slopes.shape
+            half = covariance @ back.T  # one product for all parameters and contrasts
+            moved = (state.slopes.reshape(e, k * p, p) @ half).reshape(e, k, p, -1)
+            gradient = np.einsum("epc,ekpc->ekc", half, moved)
+            known = np.einsum("cp,epc->ec", back, half)
+            found = match_chi_squared(known, gradient, spread).T
         variance = np.einsum("jp,epq,jq->je", back, shown, back, optimize=True)
         # small samples can make Kenward and Roger's adjusted variance negative
         proper = (variance > 0).all(axis=0)

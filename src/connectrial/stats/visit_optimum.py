@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from connectrial.stats.covariance import GroupedCovariance
 from connectrial.stats.likelihood import Covariance, Evaluation, evaluate
-from connectrial.stats.optimise import minimise
+from connectrial.stats.optimise import Objective, minimise
 from connectrial.stats.patterns import Moments, unpack
+from connectrial.stats.small_matrices import invert_stack
+from connectrial.stats.visit_scoring import Scoring
 
 Array = NDArray[np.float64]
 Stacks = list[tuple[NDArray[np.intp], NDArray[np.intp]]]
@@ -20,6 +22,8 @@ _DECREMENT = 1e-9  # of the deviance, before the last step
 _ROUGH = 1e-3  # smallest variance or eigenvalue of a covariance to start from
 _BETTER = 1e-7  # deviance by which another start must win
 _FEW = 50  # outcomes for which every start is tried
+_NO_GAIN = 1e-12  # of the deviance by one more step: parameters right to 1e-6 of their errors
+_SMALL = 16  # parameters up to which one operation over all matrices beats LAPACK
 _FLAT = 1e-5  # gradient at the optimum, per row
 
 
@@ -77,13 +81,56 @@ def find_visit_optimum(
     """
     n_outcomes = len(moments[0].yy)
     starts = structure.starts()
+    near = structure.start_near(_rough_covariances(structure, stacks, moments))
+    proper = _exceeds(structure.matrices(structure.natural(near)), _ROUGH)
+    near = np.where(proper.all(axis=1, keepdims=True), near, starts[:1])
+    parameters = structure.natural(near)
+    scoring = Scoring(structure, stacks, reml=reml)
+    quick = n_outcomes > _FEW and scoring.is_possible
+    if quick:
+        parameters = scoring.approach(moments, parameters)
+    state = evaluate(moments, structure.covariances(parameters, stacks), reml=reml)
+    converged = np.zeros(n_outcomes, dtype=bool)
+    if quick:
+        converged = _is_settled(state) & ~_is_singular(structure, parameters)
+    searched = np.flatnonzero(~converged)
+    if len(searched):
+        close = searched[~_is_singular(structure, parameters[searched])]
+        near[close] = structure.start_near(structure.matrices(parameters[close]))
+        objective = _objective(structure, stacks, moments, reml=reml)
+        point, converged[searched] = _search(
+            objective, near[searched], starts, searched, thorough=n_outcomes <= _FEW
+        )
+        parameters[searched] = structure.natural(point)
+        taken = [m.take(searched) for m in moments]
+        found = evaluate(taken, structure.covariances(parameters[searched], stacks), reml=reml)
+        state = state.replaced(searched, found)
+    n = sum(float(m.n_blocks.sum()) * m.n_dims for m in moments)
+    flat = (np.abs(state.gradient * np.abs(parameters)) <= _FLAT * n).all(axis=1)
+    spread = 2 * _inverse_where_positive(state.hessian)
+    curved = np.isfinite(spread).all(axis=(1, 2))
+    return VisitOptimum(
+        parameters=parameters,
+        parameter_covariance=spread,
+        matrices=structure.matrices(parameters),
+        covariances=structure.covariances(parameters, stacks),
+        state=state,
+        converged=converged & flat & curved,
+    )
+
+
+def _objective(
+    structure: GroupedCovariance, stacks: Stacks, moments: list[Moments], *, reml: bool
+) -> Objective:
+    """Deviance of points that the search moves, with both derivatives."""
+    inside = structure.starts()[:1]
 
     def objective(points: Array, problems: NDArray[np.intp]) -> tuple[Array, Array, Array]:
         outside: NDArray[np.bool_] = np.any(np.abs(points) > 50, axis=1)
-        natural = structure.natural(np.where(outside[:, None], starts[:1], points))
+        natural = structure.natural(np.where(outside[:, None], inside, points))
         outside = outside | _is_singular(structure, natural)
         if outside.any():
-            points = np.where(outside[:, None], starts[:1], points)
+            points = np.where(outside[:, None], inside, points)
             natural = structure.natural(points)
         taken = [m.take(problems) for m in moments]
         state = evaluate(taken, structure.covariances(natural, stacks), reml=reml)
@@ -92,38 +139,52 @@ def find_visit_optimum(
         hessian = np.swapaxes(jacobian, 1, 2) @ state.hessian @ jacobian + curvature
         return np.where(outside, np.inf, state.deviance), gradient, hessian
 
-    near = structure.start_near(_rough_covariances(structure, stacks, moments))
-    lowest = np.linalg.eigvalsh(structure.matrices(structure.natural(near)))[..., 0].min(axis=1)
-    first = minimise(
-        objective, np.where(lowest[:, None] > _ROUGH, near, starts[:1]), decrement=_DECREMENT
-    )
+    return objective
+
+
+def _search(
+    objective: Objective,
+    near: Array,
+    starts: Array,
+    problems: NDArray[np.intp],
+    *,
+    thorough: bool,
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Newton's method from a point near the optimum; from others where that fails, or always."""
+    first = minimise(objective, near, problems=problems, decrement=_DECREMENT)
     point, value, converged = first.point, first.value, first.converged
-    again = np.arange(n_outcomes) if n_outcomes <= _FEW else np.flatnonzero(~converged)
+    again = np.arange(len(near)) if thorough else np.flatnonzero(~converged)
     for start in starts:
         if not len(again):
             break
-        other = minimise(objective, np.repeat(start[None], len(again), axis=0), problems=again)
+        repeated = np.repeat(start[None], len(again), axis=0)
+        other = minimise(objective, repeated, problems=problems[again])
         better = other.converged & (~converged[again] | (other.value < value[again] - _BETTER))
         chosen = again[better]
         point[chosen], value[chosen] = other.point[better], other.value[better]
         converged[chosen] = True
-    parameters = structure.natural(point)
-    covariances = structure.covariances(parameters, stacks)
-    state = evaluate(moments, covariances, reml=reml)
-    n = sum(float(m.n_blocks.sum()) * m.n_dims for m in moments)
-    flat = (np.abs(state.gradient * np.abs(parameters)) <= _FLAT * n).all(axis=1)
-    spectra = np.linalg.eigvalsh(state.hessian)
-    curved = spectra[:, 0] > 0
-    spread = np.full_like(state.hessian, np.nan)
-    spread[curved] = 2 * np.linalg.inv(state.hessian[curved])
-    return VisitOptimum(
-        parameters=parameters,
-        parameter_covariance=spread,
-        matrices=structure.matrices(parameters),
-        covariances=covariances,
-        state=state,
-        converged=converged & flat & curved,
-    )
+    return point, converged
+
+
+def _is_settled(state: Evaluation) -> NDArray[np.bool_]:
+    """Whether a Newton step by exact derivatives would gain nothing, down a valley."""
+    with np.errstate(invalid="ignore"):
+        inverse = _inverse_where_positive(state.hessian)
+        gain = np.einsum("ek,ekl,el->e", state.gradient, inverse, state.gradient) / 2
+        return np.asarray(gain <= _NO_GAIN, dtype=np.bool_)
+
+
+def _inverse_where_positive(matrices: Array) -> Array:
+    """Inverses of symmetric matrices; NaN where one is not positive definite."""
+    n, k = matrices.shape[:2]
+    if n > _FEW and k <= _SMALL:
+        turned = np.ascontiguousarray(matrices.transpose(1, 2, 0))
+        return np.ascontiguousarray(invert_stack(turned)[0].transpose(2, 0, 1))
+    found = np.full_like(matrices, np.nan)
+    whole: NDArray[np.bool_] = np.asarray(np.isfinite(matrices).all(axis=(1, 2)), dtype=np.bool_)
+    whole[whole] = np.linalg.eigvalsh(matrices[whole])[:, 0] > 0
+    found[whole] = np.linalg.inv(matrices[whole])
+    return found
 
 
 def _is_singular(structure: GroupedCovariance, natural: Array) -> NDArray[np.bool_]:
@@ -169,7 +230,18 @@ def _rough_covariances(
     unit = np.eye(t)
     correlations = np.clip(rough / scale, -1, 1)
     correlations = np.where(unit > 0, 1.0, correlations)
-    lowest = np.linalg.eigvalsh(correlations)[..., 0]
-    # shrinks to the identity just so far that no eigenvalue is below a tenth
-    share = np.clip((0.1 - lowest) / (1 - lowest), 0, 1)[..., None, None]
+    share = np.zeros((*correlations.shape[:2], 1, 1))
+    low: NDArray[np.bool_] = ~_exceeds(correlations, 0.1)
+    if low.any():  # shrinks to the identity just so far that no eigenvalue is below a tenth
+        lowest = np.linalg.eigvalsh(correlations[low])[:, 0]
+        share[low] = ((0.1 - lowest) / (1 - lowest))[:, None, None]
     return np.asarray(scale * ((1 - share) * correlations + share * unit))
+
+
+def _exceeds(matrices: Array, bound: float) -> NDArray[np.bool_]:
+    """Whether the smallest eigenvalue of symmetric matrices (..., d, d) exceeds a bound."""
+    d = matrices.shape[-1]
+    turned = (matrices - bound * np.eye(d)).reshape(-1, d, d).transpose(1, 2, 0)
+    inverse, _ = invert_stack(np.ascontiguousarray(turned))
+    whole: NDArray[np.bool_] = np.asarray(np.isfinite(inverse).all(axis=(0, 1)), dtype=np.bool_)
+    return whole.reshape(matrices.shape[:-2])
