@@ -29,9 +29,12 @@ from connectrial.run.analysing import (
     failed,
     mark_simulated,
 )
+from connectrial.run.clinical import analyse_arms, analyse_times, analyse_volumes
 from connectrial.run.exploring import analyse_edges
 from connectrial.run.exposing import correlate_exposure, describe_exposure, exposure_tables
 from connectrial.run.participant import Progress, SessionJob, SessionOutcome
+from connectrial.run.people_tables import people_tables
+from connectrial.run.safety import analyse_side_effects, safety_tables
 from connectrial.trial.endpoints import change_from_baseline
 from connectrial.trial.periods import repeat_common
 from connectrial.trial.summaries import observed_means
@@ -218,6 +221,14 @@ def _analyse(
         return result, None
     if one.what == "response" and plan.study.is_crossover:
         return analyse_treatments(one, plan.study.design.treatments), None
+    if one.what == "arms":
+        return analyse_arms(one, plan.study, seed=plan.study.study.seed), None
+    if one.what == "time to event":
+        return analyse_times(one), None
+    if one.what == "volumes":
+        return analyse_volumes(one), None
+    if one.what == "safety":
+        return analyse_side_effects(one, plan.people.factors.get("arm", ())), None
     if one.what == "response":
         arms = plan.people.subjects.set_index("subject").get("arm")
         return analyse_response(one, arms, plan.people.factors.get("arm", ())), None
@@ -342,6 +353,7 @@ def _tables(
     }
     if people.matching is not None:
         tables |= {"matched": people.matching.pairs, "balance": people.matching.balance}
+    tables |= people_tables(plan, scans) | safety_tables(plan)
     if plan.survey.atlas is not None:
         parcels = plan.survey.atlas.parcels[["network"]].reset_index(names="parcel")
         tables["parcels"] = parcels
