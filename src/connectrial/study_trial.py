@@ -193,6 +193,7 @@ class ScaleSection(Section):
         None,
         description="A scale that comes with the package (such as MADRS), a TOML file, or a table: "
         "items, ranges, codes for not assessed, totals",
+        json_schema_extra={"anyOf": [{"type": "string"}, {"type": "object"}, {"type": "null"}]},
     )
     score: str | None = Field(
         None, description="Which of the definition's scores; default: the total"

@@ -239,7 +239,8 @@ def _typed(table: pd.DataFrame, known: Mapping[str, Any]) -> pd.DataFrame:
             if present <= set(order):
                 table["visit"] = pd.Categorical(table["visit"], categories=order, ordered=True)
                 break
-    for column in ("reason", "left_out", "missing_parcels", "session", "run", "by", "by_factor"):
+    text = ("reason", "reasons", "left_out", "missing_parcels", "session", "run", "by", "by_factor")
+    for column in text:
         if column in table:
             table[column] = table[column].fillna("")
     return table

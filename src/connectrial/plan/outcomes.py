@@ -150,6 +150,13 @@ def _plan_mmrm(
     )
     short = after.loc[after["visit"] == last_visit(study, clinical)]
     problems = laid.problems
+    without = rows["subject"].nunique() - after["subject"].nunique()
+    if without:
+        note = (
+            f"{without} people of this set have no change at any visit that enters, and are left out; "
+            "a mixed model takes scores as missing at random only of those it has"
+        )
+        laid = replace(laid, notes=(*laid.notes, note))
     if short.empty:
         problems = (*problems, f"nobody has {clinical.scale} at {last_visit(study, clinical)}")
     return replace(laid, tests=tests, problems=problems)
@@ -250,7 +257,8 @@ def plan_endpoints(study: Study, people: People) -> list[PlannedAnalysis]:
         notes = [first, *notes]
         missing = len(shown) - len(known)
         if missing:
-            why = "; ".join(sorted(set(shown["reason"]) - {""}))
+            reasons = "; ".join(shown["reason"]).split("; ")
+            why = "; ".join(sorted(set(reasons) - {""}))
             who = "observations" if study.is_crossover else "people"
             notes.append(f"{missing} {who} without it: {why}")
         planned.append(
@@ -365,7 +373,6 @@ def plan_times(study: Study, people: People) -> list[PlannedAnalysis]:
                 n_subjects=len(timed),
                 n_observations=len(timed),
                 notes=tuple(notes),
-                problems=() if len(timed) else ("nobody has a time",),
             )
         )
     return planned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -357,7 +358,11 @@ def analyse_response(plan: PlannedAnalysis, by: pd.Series | None, levels: Sequen
     for number, name in enumerate(sets):
         mine = plan.rows.loc[plan.rows["analysis_set"] == name]
         family = plan.family if number == 0 else None
-        rows += _proportions(plan, mine, by, levels, notes, analysis_set=name, family=family)
+        # The first set is the analysis; the same endpoint in other sets shows what hangs on it.
+        own = (
+            plan if number == 0 or plan.role == "descriptive" else replace(plan, role="sensitivity")
+        )
+        rows += _proportions(own, mine, by, levels, notes, analysis_set=name, family=family)
     if not rows:
         return failed(plan, ["nobody has a value"])
     between = "; risk ratios carry Koopman's, numbers needed to treat the inverted difference's"

@@ -120,13 +120,14 @@ def _anova(plan: PlannedAnalysis, section: ClinicalSection, unit: str) -> Result
     if left:
         notes.append(f"the analysis of variance leaves out {left} people with a missing visit")
     arms = ", arms between people" if with_arms else ""
+    together = ", arms together" if with_arms else ""
     return result_of(
         plan,
         rows,
         methods=(
             f"{section.scale} was compared over visits by repeated-measures analysis of variance"
             f"{arms} ({declared} degrees of freedom), then each visit with {section.baseline} by "
-            "paired t tests of everybody with both scores, adjusted by Holm's method."
+            f"paired t tests of everybody with both scores{together}, adjusted by Holm's method."
         ),
         citations=("greenhouse1959",),
         notes=notes,
@@ -218,6 +219,8 @@ def analyse_times(plan: PlannedAnalysis) -> Result:
     section = plan.section
     assert isinstance(section, TimeToEventSection)  # noqa: S101 - planned so
     table = plan.rows.loc[plan.rows["time_days"].notna()]
+    if table.empty:
+        return failed(plan, ["nobody has a time"])
     groups: dict[str, pd.DataFrame] = {"": table}
     with_arms = "arm" in table and table["arm"].nunique() > 1
     if "arm" in table:

@@ -144,6 +144,10 @@ def _course(plan: Plan, scale: str, *, baseline: str | None) -> pd.DataFrame:
     joined = mine.merge(
         subjects.drop(columns=["included", "reason"]), on="subject", suffixes=("", "_of_person")
     )
-    by = "arm" if plan.study.arms is not None else None
+    by = None
+    if plan.study.arms is not None:
+        by = "arm"
+        levels = list(plan.study.arms.levels)
+        joined["arm"] = pd.Categorical(joined["arm"], categories=levels, ordered=True)
     means = observed_means(joined, value=value, by=by)
     return means.assign(scale=scale, unit=plan.study.scales[scale].unit)

@@ -381,7 +381,9 @@ def _regression(sigma: Array, observed: NDArray[np.bool_]) -> tuple[Array, Array
     if not observed.any():
         return np.zeros((int(missing.sum()), 0)), sigma
     cross = sigma[np.ix_(observed, missing)]
-    slope = np.linalg.solve(sigma[np.ix_(observed, observed)], cross).T
+    slope: Array = np.asarray(
+        np.linalg.solve(sigma[np.ix_(observed, observed)], cross).T, dtype=np.float64
+    )
     return slope, sigma[np.ix_(missing, missing)] - slope @ cross
 
 
@@ -390,9 +392,9 @@ def _maximum_likelihood(y: Array, baseline: Array) -> ArmModel:
     x = np.column_stack([np.ones(len(baseline)), baseline])
     patterns = _patterns(y)
     filled = np.where(np.isfinite(y), y, np.nanmean(y, axis=0))
-    beta = np.linalg.lstsq(x, filled, rcond=None)[0]
+    beta: Array = np.asarray(np.linalg.lstsq(x, filled, rcond=None)[0], dtype=np.float64)
     spread = np.nanvar(y, axis=0)
-    sigma: Array = np.diag(np.where(spread > 0, spread, 1.0))
+    sigma: Array = np.asarray(np.diag(np.where(spread > 0, spread, 1.0)), dtype=np.float64)
     for _ in range(_EM_STEPS):
         mean = x @ beta
         extra = np.zeros_like(sigma)
@@ -408,11 +410,11 @@ def _maximum_likelihood(y: Array, baseline: Array) -> ArmModel:
                 else mean[np.ix_(rows, missing)]
             )
             extra[np.ix_(missing, missing)] += len(rows) * left
-        beta = np.linalg.lstsq(x, filled, rcond=None)[0]
+        beta = np.asarray(np.linalg.lstsq(x, filled, rcond=None)[0], dtype=np.float64)
         residual = filled - x @ beta
-        updated: Array = np.asarray((residual.T @ residual + extra) / len(y), dtype=np.float64)
-        change = np.abs(updated - sigma).max() / max(float(np.abs(updated).max()), 1e-300)
-        sigma = updated
+        updated = (residual.T @ residual + extra) / len(y)
+        change = float(np.abs(updated - sigma).max()) / max(float(np.abs(updated).max()), 1e-300)
+        sigma[...] = updated
         if change < _EM_TOLERANCE:
             break
     # A direction without any spread would make the next step divide by zero.

@@ -51,7 +51,7 @@ def flow(
     rows: list[tuple[int, str, int, int | None, str]] = []
     with_scans = len(scan_visits) > 0
     everybody = len(subjects)
-    judged = subjects["reason"].str.startswith(NOT_ELIGIBLE).any()
+    judged = subjects["reason"].astype(str).str.startswith(NOT_ELIGIBLE).any()
     first = "Assessed for eligibility" if judged else "Known from tables and scans"
     rows.append((0, first, everybody, _sessions(scans) if with_scans else None, ""))
     step = 1

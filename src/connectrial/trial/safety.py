@@ -118,6 +118,12 @@ def count_events(
             )
     columns = [*by, "event", "n_people", "n_with", "n_severe", "worst", "_place"]
     table = pd.DataFrame(rows, columns=columns)
+    for name in by:
+        # Arms and visits keep their declared order.
+        if isinstance(entries[name].dtype, pd.CategoricalDtype):
+            table[name] = pd.Categorical(
+                table[name], categories=entries[name].cat.categories, ordered=True
+            )
     ordered = table.sort_values([*by, "_place"], kind="stable")
     return ordered.drop(columns="_place").reset_index(drop=True)
 
