@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from connectrial.fc.networks import network_fc
     from connectrial.fc.quality import dvars, framewise_displacement, tsnr
     from connectrial.io.images import extract_time_series
+    from connectrial.io.scale_files import read_scale
     from connectrial.report import render_report
     from connectrial.run import load_results, plan_study, run_plan
     from connectrial.simulate import simulate_trial
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from connectrial.study_file import load_study
     from connectrial.trial.exposure import assumed_occupancy, exposure_summary
     from connectrial.trial.pharmacokinetics import simulate_concentration
+    from connectrial.trial.scoring import score_scale
 
 #: Name -> module that has it; nothing is imported before it is asked for.
 _PUBLIC = {
@@ -52,6 +54,8 @@ _PUBLIC = {
     "simulate_concentration": "trial.pharmacokinetics",
     "exposure_summary": "trial.exposure",
     "assumed_occupancy": "trial.exposure",
+    "read_scale": "io.scale_files",
+    "score_scale": "trial.scoring",
 }
 
 __all__ = [
@@ -74,8 +78,10 @@ __all__ = [
     "network_fc",
     "permute_edges",
     "plan_study",
+    "read_scale",
     "render_report",
     "run_plan",
+    "score_scale",
     "simulate_concentration",
     "simulate_trial",
     "tsnr",
