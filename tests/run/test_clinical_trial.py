@@ -333,6 +333,13 @@ WRONG = {
         ('kind = "parallel"', 'kind = "pre-post"'),
         "reference-based imputation is defined for parallel arms; the design is 'pre-post'",
     ),
+    "a crossover does not compare people": (
+        (
+            'kind = "parallel"',
+            'kind = "crossover"\ntreatments = ["placebo", "drug"]\norder = { columns = ["a", "b"] }',
+        ),
+        "[[clinical]] 'LOCF': method = 'ancova' does not know treatments within people",
+    ),
     "worst case of a score": (
         ('analysis_set = "carried"', 'analysis_set = "worst"'),
         "has missing = 'worst case', which scores do not have",

@@ -320,6 +320,7 @@ def model_rows(
 
 
 def factor_levels(study: Study, people: People) -> dict[str, tuple[str, ...]]:
+    """Return the declared levels of every factor of people, and of a crossover's periods."""
     levels: dict[str, tuple[str, ...]] = {}
     if study.is_crossover:
         n_periods = len(study.design.order.columns) if study.design.order is not None else 0
