@@ -221,14 +221,8 @@ def _analyse(
         return result, None
     if one.what == "response" and plan.study.is_crossover:
         return analyse_treatments(one, plan.study.design.treatments), None
-    if one.what == "arms":
-        return analyse_arms(one, plan.study, seed=plan.study.study.seed), None
-    if one.what == "time to event":
-        return analyse_times(one), None
-    if one.what == "volumes":
-        return analyse_volumes(one), None
-    if one.what == "safety":
-        return analyse_side_effects(one, plan.people.factors.get("arm", ())), None
+    if one.what in ("arms", "time to event", "volumes", "safety"):
+        return _analyse_people(plan, one), None
     if one.what == "response":
         arms = plan.people.subjects.set_index("subject").get("arm")
         return analyse_response(one, arms, plan.people.factors.get("arm", ())), None
@@ -247,6 +241,17 @@ def _analyse(
         table, values = table.loc[chosen].reset_index(drop=True), values[:, chosen.to_numpy()]
     seed = plan.study.study.seed
     return analyse_edges(one, values, table, section=exploration, seed=seed)
+
+
+def _analyse_people(plan: Plan, one: PlannedAnalysis) -> Result:
+    """Do an analysis of clinical tables that is no mixed model."""
+    if one.what == "arms":
+        return analyse_arms(one, plan.study, seed=plan.study.study.seed)
+    if one.what == "time to event":
+        return analyse_times(one)
+    if one.what == "volumes":
+        return analyse_volumes(one)
+    return analyse_side_effects(one, plan.people.factors.get("arm", ()))
 
 
 def _edge_table(plan: Plan) -> pd.DataFrame:
