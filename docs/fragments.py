@@ -192,6 +192,8 @@ def _type(value: dict[str, Any], schema: dict[str, Any]) -> str:
         return f"list of {_type(value['items'], schema)}{least}"
     if kind == "object" and "properties" in value:
         return "{" + ", ".join(f"{key} = …" for key in value["properties"]) + "}"
+    if kind == "object" and "additionalProperties" not in value:
+        return "table"
     if kind == "object":
         return f"table of {_type(value['additionalProperties'], schema)}"
     words = {

@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectrial import study as sections
+from connectrial import study_trial as trial_sections
 from connectrial.errors import StudyFileError
 from connectrial.fc.censoring import censor_frames
 from connectrial.fc.connectivity import correlate_parcels
 from connectrial.fc.coverage import find_weak_parcels
 from connectrial.fc.denoising import denoise
+from connectrial.io.grayordinate_atlas import read_grayordinate_atlas
 from connectrial.io.images import extract_with_quality
 from connectrial.io.known_atlases import load_atlas
 from connectrial.plan.making import plan_hash
@@ -25,6 +27,7 @@ from connectrial.stats.terms import fit_terms
 from connectrial.study import Study, json_schema
 from connectrial.study_checks import expanded_terms
 from connectrial.study_file import load_study, parse_study
+from connectrial.trial.courses import sustained, time_to_event
 from connectrial.trial.endpoints import remission, response
 from connectrial.trial.exposure import exposure_measure
 from connectrial.trial.measured import settle_below
@@ -263,8 +266,21 @@ def parameters(function: Any) -> dict[str, Any]:
         (sections.DenoisingSection, [denoise], set()),
         (sections.CoverageSection, [find_weak_parcels], {"action"}),
         (sections.ConnectivitySection, [correlate_parcels], set()),
-        (sections.AtlasSection, [load_atlas, extract_with_quality], {"name"}),
-        (sections.EndpointSection, [response, remission], set()),
+        (
+            sections.AtlasSection,
+            [load_atlas, read_grayordinate_atlas, extract_with_quality],
+            {"name"},
+        ),
+        (
+            sections.EndpointSection,
+            [response, remission, sustained],
+            {"among", "role", "family", "analysis_sets", "estimand"},
+        ),
+        (
+            trial_sections.TimeToEventSection,
+            [time_to_event],
+            {"name", "role", "family", "analysis_set", "estimand"},
+        ),
         (sections.ModelSection, [fit_terms], set()),
         (sections.ExposureMeasureSection, [exposure_measure], {"name", "source"}),
         (

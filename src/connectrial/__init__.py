@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from connectrial.fc.seed_maps import global_connectivity_map, seed_maps
     from connectrial.io.images import extract_time_series
     from connectrial.io.known_atlases import load_atlas
+    from connectrial.io.scale_files import read_scale
     from connectrial.io.voxels import read_voxels
     from connectrial.report import render_report
     from connectrial.run import load_results, plan_study, run_plan
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from connectrial.study_file import load_study
     from connectrial.trial.exposure import assumed_occupancy, exposure_summary
     from connectrial.trial.pharmacokinetics import simulate_concentration
+    from connectrial.trial.scoring import score_scale
 
 #: Name -> module that has it; nothing is imported before it is asked for.
 _PUBLIC = {
@@ -59,6 +61,8 @@ _PUBLIC = {
     "simulate_concentration": "trial.pharmacokinetics",
     "exposure_summary": "trial.exposure",
     "assumed_occupancy": "trial.exposure",
+    "read_scale": "io.scale_files",
+    "score_scale": "trial.scoring",
 }
 
 __all__ = [
@@ -83,9 +87,11 @@ __all__ = [
     "network_fc",
     "permute_edges",
     "plan_study",
+    "read_scale",
     "read_voxels",
     "render_report",
     "run_plan",
+    "score_scale",
     "seed_maps",
     "simulate_concentration",
     "simulate_trial",

@@ -37,7 +37,11 @@ Kind = Literal[
     "risk difference",
     "risk ratio",
     "odds ratio",
+    "hazard ratio",
+    "probabilistic index",
     "number needed to treat",
+    "test",
+    "median",
     "correlation",
     "reliability",
     "variance",
@@ -153,7 +157,8 @@ class Result:
         One of :data:`ROLES`.
     what : str
         Kind of analysis: ``"network FC"``, ``"score"``, ``"response"``, ``"groups"``,
-        ``"reliability"``, ``"edges"``, ``"map"``.
+        ``"reliability"``, ``"edges"``, ``"arms"``, ``"time to event"``, ``"volumes"``,
+        ``"safety"``, ``"map"``.
     outcome : str
         Key of the outcome in the tables ``visit_fc`` or ``scores``.
     estimates : pandas.DataFrame
@@ -171,6 +176,9 @@ class Result:
         ``covariance`` as plain data; empty where there is no model.
     notes : tuple of str
         Warnings and cautions, each a sentence.
+    estimand : mapping
+        ``name``, ``treatment``, ``population``, ``variable``, ``intercurrent_events``, ``summary``;
+        empty where the study file names none.
     """
 
     name: str
@@ -184,6 +192,7 @@ class Result:
     citations: tuple[str, ...] = ()
     design: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    estimand: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -223,8 +232,8 @@ class Results:
         In the order of the study file.
     tables : mapping of str to pandas.DataFrame
         ``subjects``, ``scans``, ``flow``, ``availability``, ``network_fc``, ``visit_fc``,
-        ``scores``, ``endpoints``, ``quality``, ``weak_parcels``, ``truth``; absent where the
-        study has none.
+        ``scores``, ``endpoints``, ``quality``, ``weak_parcels``, ``truth``, and those that
+        ``io.outputs`` names; absent where the study has none.
     edges : mapping of str to pandas.DataFrame
         Edge tables of exploratory analyses: ``parcel_a parcel_b network_a network_b estimate se df
         statistic p p_adjusted n_subjects flags``.

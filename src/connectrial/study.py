@@ -9,13 +9,31 @@ from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from connectrial.errors import StudyFileError
+from connectrial.study_base import Fraction, Label, RoleName, Section, WhoName
+from connectrial.study_trial import (
+    AnalysisSetSection,
+    ClinicalSection,
+    EligibilitySection,
+    EndpointSection,
+    EstimandSection,
+    FlowSection,
+    SafetySection,
+    ScaleSection,
+    TimeToEventSection,
+    VolumesSection,
+)
 
-Label = Annotated[str, Field(min_length=1)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-RoleName = Literal["primary", "secondary", "negative control", "exploratory", "sensitivity"]
+__all__ = [
+    "AdjustMethod",
+    "ClinicalSection",
+    "EndpointSection",
+    "ScaleSection",
+    "Section",
+    "Study",
+]
 DfMethod = Literal[
     "satterthwaite",
     "kenward-roger",
@@ -37,14 +55,7 @@ EdgeMethod = Literal[
     "nbs-extent",
     "nbs-intensity",
 ]
-WhoName = Literal["patients", "controls", "everyone"]
 Wanted = str | int | tuple[str | int, ...] | None  # a label, or several of which one must fit
-
-
-class Section(BaseModel):
-    """One table of the study file: unknown keys are refused, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
 
 class StudySection(Section):
@@ -479,49 +490,6 @@ class ConnectivitySection(Section):
     )
 
 
-class ScaleSection(Section):
-    """A clinical scale."""
-
-    column: str | None = Field(
-        None, description="Column or scale name in the tables; default: its own"
-    )
-    minimum: float | None = Field(None, description="Lowest possible score; lower ones are refused")
-    maximum: float | None = Field(
-        None, description="Highest possible score; higher ones are refused"
-    )
-    better: Literal["lower", "higher"] = Field("lower", description="Which way improvement lies")
-    unit: str = Field("points", description="Unit of the score")
-
-
-class EndpointSection(Section):
-    """A yes-or-no outcome of a person, by a rule on a scale."""
-
-    scale: Label = Field(description="Scale")
-    visit: Label = Field(description="Visit at which it is judged")
-    baseline: str | None = Field(None, description="Visit of the baseline (for a decrease)")
-    min_percent_decrease: float | None = Field(
-        None, gt=0, le=100, description="Response: least decrease from baseline, percent"
-    )
-    below: float | None = Field(None, description="Remission: score below this")
-    at_most: float | None = Field(None, description="Remission: score at or below this")
-
-    @model_validator(mode="after")
-    def _one_rule(self) -> EndpointSection:
-        rules = [self.min_percent_decrease, self.below, self.at_most]
-        if sum(rule is not None for rule in rules) != 1:
-            raise ValueError("needs exactly one of min_percent_decrease, below, at_most")
-        if self.min_percent_decrease is not None and self.baseline is None:
-            raise ValueError("min_percent_decrease needs 'baseline'")
-        return self
-
-    @property
-    def levels(self) -> tuple[str, str]:
-        """Return the names of yes and no, yes first."""
-        if self.min_percent_decrease is not None:
-            return ("responder", "non-responder")
-        return ("remitter", "non-remitter")
-
-
 class ExposureMeasureSection(Section):
     """A number that says how much drug somebody got; models may use it by its name."""
 
@@ -683,29 +651,14 @@ class HypothesisSection(Section):
     role: RoleName = Field("primary", description="Why the analysis is there")
     family: str | None = Field(None, description="Name of a [family.*]")
     who: WhoName | None = Field(None, description="Who enters; default: patients, or everyone")
+    analysis_set: str | None = Field(None, description="Name of an [analysis_sets.*]")
+    estimand: str | None = Field(None, description="Name of an [estimand.*]")
 
     @model_validator(mode="after")
     def _one_system(self) -> HypothesisSection:
         if sum([self.within is not None, self.between is not None, bool(self.connections)]) != 1:
             raise ValueError("needs exactly one of within, between, connections")
         return self
-
-
-class ClinicalSection(Section):
-    """A scale modelled over visits."""
-
-    name: Label = Field(description="Name of the analysis")
-    scale: Label = Field(description="Scale")
-    outcome: Literal["score", "change"] = Field(
-        "score", description="The score, or its change from the baseline visit"
-    )
-    baseline: str | None = Field(None, description="Visit of the baseline (for change)")
-    visits: tuple[str, ...] = Field((), description="Visits that enter; default: all with scores")
-    model: Label = Field(description="Name of a [model.*]")
-    tests: tuple[Label, ...] = Field(min_length=1, description="Terms of the model that are tested")
-    role: RoleName = Field("secondary", description="Why the analysis is there")
-    family: str | None = Field(None, description="Name of a [family.*]")
-    who: WhoName | None = Field(None, description="Who enters; default: patients, or everyone")
 
 
 class ComparisonSection(Section):
@@ -894,14 +847,21 @@ class Study(Section):
     censoring: CensoringSection = CensoringSection()
     denoising: DenoisingSection = DenoisingSection()
     connectivity: ConnectivitySection = ConnectivitySection()
+    eligibility: tuple[EligibilitySection, ...] = ()
+    analysis_sets: dict[str, AnalysisSetSection] = Field(default_factory=dict)
+    estimand: dict[str, EstimandSection] = Field(default_factory=dict)
+    flow: FlowSection | None = None
     scales: dict[str, ScaleSection] = Field(default_factory=dict)
     endpoints: dict[str, EndpointSection] = Field(default_factory=dict)
     exposure: ExposureSection | None = None
     hypothesis: tuple[HypothesisSection, ...] = ()
     clinical: tuple[ClinicalSection, ...] = ()
+    time_to_event: tuple[TimeToEventSection, ...] = ()
     comparison: tuple[ComparisonSection, ...] = ()
     exploration: tuple[ExplorationSection, ...] = ()
     maps: dict[str, MapSection] = Field(default_factory=dict)
+    volumes: VolumesSection | None = None
+    safety: SafetySection | None = None
     model: dict[str, ModelSection] = Field(default_factory=dict)
     family: dict[str, FamilySection] = Field(default_factory=dict)
 

@@ -15,6 +15,7 @@ from connectrial.study import (
     ModelSection,
     Study,
 )
+from connectrial.study_trial_checks import clinical_tests, endpoint_tests, trial_problems
 
 #: Variables that every model may use, besides arms, groups, endpoints and [variables.*].
 BUILT_IN_VARIABLES = ("visit", "time", "day", "baseline")
@@ -61,7 +62,7 @@ def find_contradictions(study: Study, raw: Mapping[str, Any], *, whole: bool) ->
         must_exist(clinical.scale, scales, place, "scale", "add a [scales.NAME]")
         for visit in (*clinical.visits, clinical.baseline):
             must_exist(visit, study.visits, place, "visit", "add a [[visit]]")
-        if clinical.outcome == "change" and clinical.baseline is None:
+        if clinical.measure == "change" and clinical.baseline is None:
             problems.append(
                 f"{place}: outcome = 'change' needs baseline = the visit it starts from"
             )
@@ -96,6 +97,7 @@ def _deeper_problems(study: Study, *, whole: bool) -> list[str]:
     return [
         *_contradictions(study),
         *_exposure_problems(study),
+        *trial_problems(study),
         *_model_variables(study),
         *_family_sizes(study),
     ]
@@ -110,6 +112,7 @@ def _contradictions(study: Study) -> list[str]:
     analyses = [item.name for item in study.hypothesis]
     analyses += [item.name for item in study.clinical]
     analyses += [item.name for item in study.comparison]
+    analyses += [item.name for item in study.time_to_event]
     analyses += [item.name for item in study.exploration]
     if study.exposure is not None:
         analyses += ["exposure", *(item.name for item in study.exposure.response)]
@@ -369,8 +372,10 @@ def _model_variables(study: Study) -> list[str]:
     return problems
 
 
-def _tests_of(study: Study, place: str, model_name: str, tests: tuple[str, ...]) -> list[str]:
-    model = study.model.get(model_name)
+def _tests_of(
+    study: Study, place: str, model_name: str | None, tests: tuple[str, ...]
+) -> list[str]:
+    model = study.model.get(model_name or "")
     if model is None:
         return []
     terms = {frozenset(term_variables(part)): part for part in expanded_terms(model.fixed)}
@@ -407,8 +412,16 @@ def family_members(study: Study, family: str) -> list[tuple[str, str]]:
         (item.name, test)
         for _, item in modelled_analyses(study)
         if item.family == family
-        for test in item.tests
+        for test in (
+            clinical_tests(study, item) if isinstance(item, ClinicalSection) else item.tests
+        )
     ]
+    for name, endpoint in study.endpoints.items():
+        if endpoint.family == family:
+            members += [(name, test) for test in endpoint_tests(study)]
+    for one in study.time_to_event:
+        if one.family == family:
+            members += [(one.name, test) for test in endpoint_tests(study)]
     for comparison in study.comparison:
         if comparison.family == family:
             members += [

@@ -143,6 +143,8 @@ def test_the_list_of_files(tiny, tmp_path):
         "endpoints",
         "quality",
         "parcels",
+        "baseline",
+        "imaging_flow",
         "means",
         "results",
         "edges/every-edge",

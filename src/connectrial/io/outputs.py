@@ -34,6 +34,18 @@ _TABLES = {
     "endpoints": "Who met each endpoint, or why that is unknown",
     "quality": "Motion, kept data and signal of each session",
     "weak_parcels": "Parcels with little coverage or signal, by session",
+    "rules": "Eligibility and analysis sets, rule by rule: how many fail in turn, and of all",
+    "baseline": "People at the start by group, with standardised differences",
+    "imaging_flow": "Scans at each session: expected, made, failed and why, analysed",
+    "score_log": "Assessments with missing items, and what was done about them",
+    "severity": "People in each severity band of a scale, by visit",
+    "survival": "Kaplan-Meier curves of the times to events",
+    "event_times": "Time to each event of each person, or why there is none",
+    "adverse_events": "People with each side effect, by arm and visit",
+    "worst_severity": "Each person's worst severity of each side effect",
+    "safety_courses": "Means of safety scales by visit",
+    "vital_signs": "Change of vital signs from the baseline visit",
+    "dispositions": "What became of each person",
     "parcels": "Parcels and their networks, in order",
     "exposure": "Measures of exposure of each person, their weight, and why one is missing",
     "doses": "Doses of each dosed person, as amounts over a duration",
@@ -190,6 +202,7 @@ def _as_json(results: Results) -> dict[str, Any]:
                 "citations": list(result.citations),
                 "design": _plain(result.design),
                 "notes": list(result.notes),
+                "estimand": _plain(result.estimand),
             }
             for result in results.analyses
         ],
@@ -235,6 +248,7 @@ def load_results(output_dir: str | Path) -> Results:
                 citations=tuple(one["citations"]),
                 design=one["design"],
                 notes=tuple(one["notes"]),
+                estimand=one.get("estimand") or {},
                 estimates=rows,
                 means=None if own is None or own.empty else _tidy_means(own),
             )
@@ -268,7 +282,8 @@ def _typed(table: pd.DataFrame, known: Mapping[str, Any]) -> pd.DataFrame:
             if present <= set(order):
                 table["visit"] = pd.Categorical(table["visit"], categories=order, ordered=True)
                 break
-    for column in ("reason", "left_out", "missing_parcels", "session", "run", "by", "by_factor"):
+    text = ("reason", "reasons", "left_out", "missing_parcels", "session", "run", "by", "by_factor")
+    for column in text:
         if column in table:
             table[column] = table[column].fillna("")
     return table

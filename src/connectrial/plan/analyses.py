@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import get_args
 
@@ -12,7 +12,6 @@ import pandas as pd
 from connectrial.errors import ModelError
 from connectrial.fc.networks import NetworkDefinition
 from connectrial.plan.crossover import (
-    baselines,
     crossover_notes,
     with_treatments,
     within_treatments,
@@ -25,10 +24,10 @@ from connectrial.study import (
     HypothesisSection,
     ModelSection,
     RestOf,
+    Section,
     Study,
 )
 from connectrial.study_checks import expanded_terms, grouping_variables, term_variables
-from connectrial.trial.endpoints import change_from_baseline
 from connectrial.trial.visits import CONTROLS
 
 #: Numbers of people at which the validation study found too many false positives.
@@ -46,7 +45,8 @@ class PlannedAnalysis:
         As in :class:`connectrial.results.Result`.
     what : str
         ``"network FC"``, ``"score"``, ``"edges"``, ``"groups"``, ``"reliability"``,
-        ``"response"``, ``"exposure"``, ``"exposure response"`` or ``"map"``.
+        ``"response"``, ``"arms"``, ``"time to event"``, ``"volumes"``, ``"safety"``,
+        ``"exposure"``, ``"exposure response"`` or ``"map"``.
     family : str or None
         Family that its tests belong to.
     analysis_set : str
@@ -73,6 +73,10 @@ class PlannedAnalysis:
         Why it cannot be run.
     notes : tuple of str
         What a reader must know.
+    section : Section or None
+        The section of the study file that settings are read from.
+    estimand : mapping
+        ``name`` and the attributes of the estimand; empty where none is named.
     """
 
     name: str
@@ -95,6 +99,8 @@ class PlannedAnalysis:
     edges: NetworkDefinition | None = None
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    section: Section | None = None
+    estimand: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def formula(self) -> str:
@@ -106,6 +112,7 @@ class PlannedAnalysis:
             + ([self.model.covariance] if self.model.covariance else [])
         )
         outcome = "score" if self.what == "score" else "fc_z"
+        outcome = "change" if "change" in self.rows else outcome
         return f"{outcome} ~ {' + '.join(self.terms)} + {random}"
 
 
@@ -128,18 +135,23 @@ def plan_analyses(
     list of PlannedAnalysis
         Hypotheses, comparisons, clinical analyses, endpoints, reliability, explorations.
     """
+    # These lay out their analyses with what is defined here.
+    from connectrial.plan.outcomes import plan_clinical, plan_endpoints, plan_safety, plan_times
+
     observed = scan_rows(people)
     planned = [
         _plan_hypothesis(study, people, observed, hypothesis, systems.get(hypothesis.name))
         for hypothesis in study.hypothesis
     ]
     planned += _plan_comparisons(study, people, observed)
-    planned += _plan_clinical(study, people)
-    planned += _plan_endpoints(study, people)
+    planned += plan_clinical(study, people)
+    planned += plan_endpoints(study, people)
+    planned += plan_times(study, people)
+    planned += plan_safety(study, people)
     planned += _plan_reliability(study, people)
     for exploration in study.exploration:
         model = study.model[exploration.model]
-        rows, who = _who(study, observed, exploration.who)
+        rows, who = who_enters(study, people, observed, exploration.who)
         plan = PlannedAnalysis(
             name=exploration.name,
             title=exploration.name,
@@ -152,7 +164,7 @@ def plan_analyses(
             tests=(exploration.test,),
             notes=(_over_edges(exploration),),
         )
-        planned.append(_with_design(*_laid_out(study, people, plan, rows), one_column=True))
+        planned.append(with_design(*laid_out(study, people, plan, rows), one_column=True))
     return planned
 
 
@@ -180,10 +192,10 @@ def _plan_hypothesis(
     edges: NetworkDefinition | None,
 ) -> PlannedAnalysis:
     model = study.model[hypothesis.model]
-    rows, who = _who(study, observed, hypothesis.who)
+    rows, who = who_enters(study, people, observed, hypothesis.who, hypothesis.analysis_set)
     plan = PlannedAnalysis(
         name=hypothesis.name,
-        title=_title(hypothesis.name, _system(hypothesis)),
+        title=title_of(hypothesis.name, _system(hypothesis)),
         what="network FC",
         role=hypothesis.role,
         family=hypothesis.family,
@@ -193,16 +205,22 @@ def _plan_hypothesis(
         terms=expanded_terms(model.fixed),
         tests=hypothesis.tests,
         edges=edges,
-        notes=_response_note(study, expanded_terms(model.fixed)),
+        notes=response_note(study, expanded_terms(model.fixed)),
+        estimand=estimand_of(study, hypothesis.estimand),
     )
-    return _with_design(*_laid_out(study, people, plan, rows))
+    return with_design(*laid_out(study, people, plan, rows))
+
+
+def estimand_of(study: Study, name: str | None) -> dict[str, object]:
+    """Return the attributes of an estimand as plain data; empty where none is named."""
+    return {} if name is None else {"name": name, **study.estimand[name].model_dump()}
 
 
 def plan_over_places(
     study: Study, people: People, plan: PlannedAnalysis, *, who: str | None
 ) -> PlannedAnalysis:
     """Give an analysis of every voxel its people, and its design where it has a model."""
-    rows, words = _who(study, scan_rows(people), who)
+    rows, words = who_enters(study, people, scan_rows(people), who)
     ready = replace(plan, analysis_set=words)
     if plan.model is None:
         visits = [visit for visit in (*study.visits, CONTROLS) if (rows["visit"] == visit).any()]
@@ -219,11 +237,11 @@ def plan_over_places(
             "describe them by visit"
         )
         return replace(ready, problems=(problem,))
-    ready = replace(ready, notes=(*plan.notes, *_response_note(study, plan.terms)))
-    return _with_design(*_laid_out(study, people, ready, rows), one_column=True)
+    ready = replace(ready, notes=(*plan.notes, *response_note(study, plan.terms)))
+    return with_design(*laid_out(study, people, ready, rows), one_column=True)
 
 
-def _title(name: str, about: str) -> str:
+def title_of(name: str, about: str) -> str:
     """Put what an analysis is about behind its name, where the name does not say it already."""
     if about.lower() == f"within {name}".lower():
         return f"{name} (within)"
@@ -240,7 +258,8 @@ def _system(hypothesis: HypothesisSection) -> str:
     return f"{len(hypothesis.connections)} connections"
 
 
-def _response_note(study: Study, terms: Sequence[str]) -> tuple[str, ...]:
+def response_note(study: Study, terms: Sequence[str]) -> tuple[str, ...]:
+    """Say what a factor that was observed after baseline can mean, and cannot."""
     used = {variable for term in terms for variable in term_variables(term)}
     notes = []
     for name in sorted(used & set(study.endpoints)):
@@ -256,19 +275,31 @@ def _response_note(study: Study, terms: Sequence[str]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _who(study: Study, rows: pd.DataFrame, who: str | None) -> tuple[pd.DataFrame, str]:
+def who_enters(
+    study: Study,
+    people: People,
+    rows: pd.DataFrame,
+    who: str | None,
+    analysis_set: str | None = None,
+) -> tuple[pd.DataFrame, str]:
+    """Return the rows of those who enter an analysis, and what they are called."""
     groups = study.groups
     if groups is None or who == "everyone":
-        return rows, "everyone" if groups is not None else _everyone(study)
-    level = groups.controls if who == "controls" else groups.patients
-    return rows.loc[rows["group"] == level], f"group {level}"
+        label = "everyone" if groups is not None else _everyone(study)
+    else:
+        level = groups.controls if who == "controls" else groups.patients
+        rows, label = rows.loc[rows["group"] == level], f"group {level}"
+    if analysis_set is None:
+        return rows, label
+    members = people.sets.get(analysis_set, frozenset())
+    return rows.loc[rows["subject"].isin(members)], analysis_set
 
 
 def _everyone(study: Study) -> str:
     return "all with a known arm" if study.arms is not None else "everyone"
 
 
-def _laid_out(
+def laid_out(
     study: Study,
     people: People,
     plan: PlannedAnalysis,
@@ -289,10 +320,10 @@ def _laid_out(
         notes += crossover_notes(study, variables, baseline=baseline)
         plan = replace(plan, notes=(*plan.notes, *notes))
         keep = (*keep, "place", "treatment", "period")
-    return plan, _model_rows(study, people, rows, model, keep=keep)
+    return plan, model_rows(study, people, rows, model, keep=keep)
 
 
-def _model_rows(
+def model_rows(
     study: Study, people: People, rows: pd.DataFrame, model: ModelSection, *, keep: Sequence[str]
 ) -> pd.DataFrame:
     """Give the variables of a model their order; visits that no row has are no levels."""
@@ -303,7 +334,7 @@ def _model_rows(
     if "day" not in ready:
         days = {visit.name: visit.day for visit in study.visit}
         ready["day"] = [np.nan if days.get(v) is None else days[v] for v in ready["visit"]]
-    for name, levels in _factor_levels(study, people).items():
+    for name, levels in factor_levels(study, people).items():
         if name in ready:
             present = [level for level in levels if (ready[name] == level).any()]
             ready[name] = pd.Categorical(ready[name], categories=present, ordered=True)
@@ -313,7 +344,8 @@ def _model_rows(
     return ready[["subject", "visit", *sorted(used - {"visit"} - (used - set(ready.columns)))]]
 
 
-def _factor_levels(study: Study, people: People) -> dict[str, tuple[str, ...]]:
+def factor_levels(study: Study, people: People) -> dict[str, tuple[str, ...]]:
+    """Return the declared levels of every factor of people, and of a crossover's periods."""
     levels: dict[str, tuple[str, ...]] = {}
     if study.is_crossover:
         n_periods = len(study.design.order.columns) if study.design.order is not None else 0
@@ -329,7 +361,7 @@ def _factor_levels(study: Study, people: People) -> dict[str, tuple[str, ...]]:
     return levels
 
 
-def _with_design(
+def with_design(
     plan: PlannedAnalysis, rows: pd.DataFrame, *, one_column: bool = False
 ) -> PlannedAnalysis:
     """Build the design and say what it can and cannot estimate."""
@@ -448,108 +480,6 @@ def _plan_comparisons(
                 n_observations=len(rows),
                 problems=tuple(problems),
                 notes=notes,
-            )
-        )
-    return planned
-
-
-def _plan_clinical(study: Study, people: People) -> list[PlannedAnalysis]:
-    planned = []
-    for clinical in study.clinical:
-        model = study.model[clinical.model]
-        mine = people.scores.loc[people.scores["scale"] == clinical.scale]
-        rows = clinical_rows(study, people, mine, baseline=clinical.baseline)
-        if clinical.outcome == "change":
-            rows = rows.loc[rows["change"].notna()]
-        if clinical.visits:
-            rows = rows.loc[rows["visit"].isin(clinical.visits)]
-        rows = rows.loc[rows["score"].notna()]
-        rows, who = _who(study, rows, clinical.who)
-        terms = expanded_terms(model.fixed)
-        plan = PlannedAnalysis(
-            name=clinical.name,
-            title=_title(clinical.name, f"{clinical.scale} {clinical.outcome}"),
-            what="score",
-            role=clinical.role,
-            family=clinical.family,
-            outcome=clinical.scale,
-            analysis_set=who,
-            model=model,
-            terms=terms,
-            tests=clinical.tests,
-            notes=_response_note(study, terms),
-        )
-        if rows.empty:
-            planned.append(
-                replace(plan, problems=(f"there are no {clinical.scale} scores to model",))
-            )
-            continue
-        keep = (
-            (clinical.outcome, "period_baseline")
-            if "period_baseline" in rows
-            else (clinical.outcome,)
-        )
-        planned.append(
-            _with_design(
-                *_laid_out(study, people, plan, rows, keep=keep, baseline=clinical.baseline)
-            )
-        )
-    return planned
-
-
-def clinical_rows(
-    study: Study, people: People, scores: pd.DataFrame, *, baseline: str | None
-) -> pd.DataFrame:
-    """Return scores of analysed people with their factors; change and baseline where asked."""
-    included = people.subjects.loc[people.subjects["included"]]
-    rows = scores.merge(included.drop(columns=["included", "reason"]), on="subject", how="inner")
-    rows = people.exposure.at_visits(rows)
-    if study.is_crossover:
-        rows = with_treatments(rows, study=study, periods=people.periods)
-        if baseline is not None:
-            rows = rows.join(baselines(scores, rows, study=study, baseline=baseline))
-            order = {visit: number for number, visit in enumerate(study.visits)}
-            later = rows["visit"].map(order) > order[baseline]
-            rows["change"] = (rows["score"] - rows["baseline"]).where(later)
-    elif baseline is not None:
-        changes = change_from_baseline(rows, baseline=baseline)
-        rows["baseline"] = changes["baseline"].to_numpy()
-        rows["change"] = changes["change"].to_numpy()
-    return rows
-
-
-def _plan_endpoints(study: Study, people: People) -> list[PlannedAnalysis]:
-    planned = []
-    included = set(people.subjects.loc[people.subjects["included"], "subject"])
-    for name, section in study.endpoints.items():
-        mine = people.endpoints.loc[people.endpoints["endpoint"] == name]
-        mine = mine.loc[mine["subject"].isin(included)]
-        known = mine.loc[mine["met"].notna()]
-        yes = int(known["met"].astype(bool).sum())
-        missing = len(mine) - len(known)
-        notes = [f"{yes} of {len(known)} {section.levels[0]}s at {section.visit}"]
-        if "treatment" in known:
-            counts = [
-                f"{int(one['met'].astype(bool).sum())} of {len(one)} under {treatment}"
-                for treatment, one in known.groupby("treatment", sort=False)
-            ]
-            notes = [f"{section.levels[0]}s at {section.visit}: {', '.join(counts)}"]
-        if missing:
-            who = "observations" if study.is_crossover else "people"
-            why = "; ".join(sorted(set(mine["reason"]) - {""}))
-            notes.append(f"{missing} {who} without it: {why}")
-        planned.append(
-            PlannedAnalysis(
-                name=name,
-                title=f"{name} ({section.scale} at {section.visit})",
-                what="response",
-                role="descriptive",
-                outcome=name,
-                analysis_set="all with a score",
-                rows=mine[["subject", "met", *(["treatment"] if "treatment" in mine else [])]],
-                n_subjects=known["subject"].nunique(),
-                n_observations=len(known),
-                notes=tuple(notes),
             )
         )
     return planned

@@ -258,6 +258,7 @@ def flow_and_availability(
         visits=[*(place.name for place in study.places), CONTROLS],
         scan_visits=list(expected),
         available=available,
+        dispositions=people.dispositions,
     )
     return steps, available
 

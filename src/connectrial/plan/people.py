@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -14,14 +14,18 @@ from connectrial.fc.censoring import censor_frames
 from connectrial.fc.denoising import check_order
 from connectrial.fc.strategies import check_strategy
 from connectrial.plan.crossover import plan_periods
+from connectrial.plan.entries import safety_entries
 from connectrial.plan.exposure import Exposure, plan_exposure
 from connectrial.plan.matched import plan_matching
+from connectrial.plan.scores import study_scores
+from connectrial.plan.sets import apply_eligibility, find_sets, person_table
 from connectrial.plan.survey import Survey
 from connectrial.study import CensoringSection, EndpointSection, Study
+from connectrial.trial.courses import sustained
 from connectrial.trial.endpoints import remission, response
 from connectrial.trial.matching import Matching
 from connectrial.trial.periods import Periods
-from connectrial.trial.visits import CONTROLS, average_sessions, visit_of_session
+from connectrial.trial.visits import CONTROLS, visit_of_session
 
 SCAN_COLUMNS = [
     "subject",
@@ -69,6 +73,20 @@ class People:
         Of a crossover: when each person was given what.
     matching : Matching or None
         Which controls were chosen for whom.
+    sets : mapping
+        Members of each analysis set, among those who take part.
+    rule_counts : pandas.DataFrame
+        Eligibility and analysis sets, rule by rule: :data:`connectrial.plan.sets.COUNT_COLUMNS`.
+    score_log : pandas.DataFrame
+        Assessments with missing items: :data:`connectrial.plan.scores.LOG_COLUMNS`.
+    dispositions : pandas.DataFrame
+        ``subject``, ``disposition``, ``fate`` (completed, lost, excluded, not treated); empty
+        without ``[flow]``.
+    events : pandas.DataFrame
+        Checklist entries of those who take part: ``subject``, ``visit``, ``event``, ``severity``,
+        factors.
+    volumes : pandas.DataFrame
+        As in the survey.
     """
 
     subjects: pd.DataFrame
@@ -82,6 +100,12 @@ class People:
     exposure: Exposure
     periods: Periods | None = None
     matching: Matching | None = None
+    sets: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    rule_counts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    score_log: pd.DataFrame = field(default_factory=pd.DataFrame)
+    dispositions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    events: pd.DataFrame = field(default_factory=pd.DataFrame)
+    volumes: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def plan_people(study: Study, survey: Survey) -> People:
@@ -102,10 +126,18 @@ def plan_people(study: Study, survey: Survey) -> People:
     problems: list[str] = []
     notes: list[str] = []
     subjects, factors = _subjects(study, survey, problems)
-    scores = _scores(study, survey, problems, notes)
+    found = study_scores(study, survey)
+    scores = found.table
+    problems += found.problems
+    notes += found.notes
     periods = plan_periods(study, survey, subjects, problems, notes)
     if periods is not None:
         factors["sequence"] = periods.sequences
+    table = person_table(study, survey, subjects, scores)
+    counts = [apply_eligibility(study, subjects, table, problems)]
+    sets, members = find_sets(study, subjects, table, problems)
+    counts.append(members)
+    fates = dispositions(study, survey, subjects, problems)
     endpoints = _endpoints(study, scores, subjects, periods, problems)
     # In a crossover an endpoint is reached or not under each treatment: no factor of a person.
     for name, section in () if study.is_crossover else study.endpoints.items():
@@ -121,10 +153,9 @@ def plan_people(study: Study, survey: Survey) -> People:
         subjects[measure] = exposure.person[measure].to_numpy()
     scans, kept = _scans(study, survey, subjects, problems, notes)
     subjects, scans, matching = plan_matching(study, subjects, scans, problems, notes)
+    ordered = ["subject", *factors, *_numeric(study), *exposure.person, "included", "reason"]
     return People(
-        subjects=subjects[
-            ["subject", *factors, *_numeric(study), *exposure.person, "included", "reason"]
-        ].reset_index(drop=True),
+        subjects=subjects[ordered].reset_index(drop=True),
         scans=scans,
         kept=kept,
         scores=scores,
@@ -135,6 +166,12 @@ def plan_people(study: Study, survey: Survey) -> People:
         periods=periods,
         matching=matching,
         exposure=exposure,
+        sets=sets,
+        rule_counts=pd.concat([one for one in counts if len(one)] or counts, ignore_index=True),
+        score_log=found.log,
+        dispositions=fates,
+        events=safety_entries(study, survey, subjects[ordered], factors, problems),
+        volumes=survey.volumes,
     )
 
 
@@ -256,55 +293,29 @@ def _person_column(
     return table[column].astype("object").reindex(everybody).reset_index(drop=True)
 
 
-def _scores(study: Study, survey: Survey, problems: list[str], notes: list[str]) -> pd.DataFrame:
-    columns = ["subject", "visit", "scale", "score", "day"]
-    visit_of = visit_of_session(
-        {place.name: place.phenotype_sessions or place.sessions for place in study.places}
-    )
-    tables = []
-    for scale, section in study.scales.items():
-        wanted = section.column or scale
-        mine = survey.scores.loc[survey.scores["variable"] == wanted]
-        if mine.empty and survey.scores.empty and survey.problems:
-            continue  # the tables could not be read, and a problem says so already
-        if mine.empty:
-            known = sorted(survey.scores["variable"].dropna().unique())
-            hint = did_you_mean(wanted, known) or "; no clinical table was found"
-            problems.append(f"[scales.{scale}] column: no score is called {wanted!r}{hint}")
-            continue
-        for low, limit, word in (
-            (True, section.minimum, "below"),
-            (False, section.maximum, "above"),
-        ):
-            if limit is None:
-                continue
-            wrong = mine.loc[mine["number"] < limit if low else mine["number"] > limit]
-            problems.extend(
-                f"[scales.{scale}]: sub-{row.subject} ses-{row.session} has {row.number:g}, {word} the "
-                f"{'minimum' if low else 'maximum'} of {limit:g}; mend the table or the range"
-                for row in wrong.itertuples()
-            )
-        at = mine.assign(visit=mine["session"].map(visit_of), scale=scale, score=mine["number"])
-        left = at.loc[at["visit"].isna(), "session"].dropna().unique()
-        if len(left):
-            notes.append(
-                f"{scale}: scores of the sessions {', '.join(map(str, left))} belong to no visit and "
-                "are not used"
-            )
-        tables.append(at.loc[at["visit"].notna(), [*columns]])
-    if not tables:
-        return pd.DataFrame(columns=columns).astype({"score": float, "day": float})
-    together = pd.concat(tables, ignore_index=True)
-    averaged = average_sessions(together, value="score", by=["scale", "subject", "visit"])
-    several = int((averaged["n_sessions"] > 1).sum())
-    if several:
-        notes.append(f"{several} scores are means over several sessions of one visit")
-    days = together.groupby(["scale", "subject", "visit"], sort=False)["day"].mean().to_numpy()
-    averaged["day"] = days
-    averaged["visit"] = pd.Categorical(
-        averaged["visit"], categories=[place.name for place in study.places], ordered=True
-    )
-    return averaged[columns]
+def dispositions(
+    study: Study, survey: Survey, subjects: pd.DataFrame, problems: list[str]
+) -> pd.DataFrame:
+    """Return what became of each person, from the column that ``[flow]`` names."""
+    columns = ["subject", "disposition", "fate"]
+    if study.flow is None:
+        return pd.DataFrame(columns=columns)
+    people = list(subjects["subject"])
+    column = study.flow.disposition
+    text = _person_column(survey, column, people, "[flow] disposition", problems)
+    fate_of = {
+        value: fate
+        for fate in ("completed", "lost", "excluded", "not_treated")
+        for value in getattr(study.flow, fate)
+    }
+    foreign = sorted({str(one) for one in text.dropna()} - set(fate_of))
+    if foreign:
+        problems.append(
+            f"[flow]: the column {column!r} also holds {', '.join(map(repr, foreign))}; put them "
+            "under completed, lost, excluded or not_treated"
+        )
+    fates = text.map(fate_of)
+    return pd.DataFrame({"subject": people, "disposition": text, "fate": fates}, columns=columns)
 
 
 def _endpoints(
@@ -314,26 +325,33 @@ def _endpoints(
     periods: Periods | None,
     problems: list[str],
 ) -> pd.DataFrame:
-    people = _who_has_endpoints(study, subjects)
-    tables = []
+    people = who_has_endpoints(study, subjects)
+    tables: dict[str, pd.DataFrame] = {}
     for name, section in study.endpoints.items():
         if scores.empty or section.scale not in set(scores["scale"]):
             continue
         try:
             if not study.is_crossover:
-                tables.append(_endpoint(name, section, scores, people))
+                tables[name] = find_endpoint(name, section, scores, people)
             elif periods is not None:
-                tables += _endpoint_by_treatment(study, name, section, scores, people, periods)
+                parts = _endpoint_by_treatment(study, name, section, scores, people, periods)
+                tables[name] = pd.concat(parts, ignore_index=True)
         except InputError as error:
             problems.extend(f"[endpoints.{name}]: {problem}" for problem in error.problems)
+    for name, section in study.endpoints.items():
+        if section.among in tables and name in tables:
+            own = tables[section.among].set_index("subject")["met"]
+            asked = own.reindex(tables[name]["subject"]).fillna(value=False).to_numpy(dtype=bool)
+            tables[name].loc[~asked, "met"] = pd.NA
+            tables[name].loc[~asked, "reason"] = f"is not asked: {section.among} not met"
     columns = ["subject", "endpoint", "visit", "met", "reason"]
     columns += ["treatment"] if study.is_crossover else []
     if not tables:
         return pd.DataFrame(columns=columns)
-    return pd.concat(tables, ignore_index=True)[columns]
+    return pd.concat(tables.values(), ignore_index=True)[columns]
 
 
-def _who_has_endpoints(study: Study, subjects: pd.DataFrame) -> list[str]:
+def who_has_endpoints(study: Study, subjects: pd.DataFrame) -> list[str]:
     """Endpoints are about people who are treated: controls have none."""
     rows = subjects
     if study.groups is not None:
@@ -366,14 +384,27 @@ def _endpoint_by_treatment(
                 "baseline": placed(section.baseline, treatment),
             }
         )
-        tables.append(_endpoint(name, moved, scores, mine).assign(treatment=treatment))
+        tables.append(find_endpoint(name, moved, scores, mine).assign(treatment=treatment))
     return tables
 
 
-def _endpoint(
+def find_endpoint(
     name: str, section: EndpointSection, scores: pd.DataFrame, people: list[str]
 ) -> pd.DataFrame:
-    if section.min_percent_decrease is not None:
+    """Judge an endpoint: ``subject``, ``endpoint``, ``visit``, ``met``, ``reason``."""
+    if section.until is not None:
+        table = sustained(
+            scores,
+            scale=section.scale,
+            visit=section.visit,
+            until=section.until,
+            baseline=section.baseline,
+            min_percent_decrease=section.min_percent_decrease,
+            below=section.below,
+            at_most=section.at_most,
+            subjects=people,
+        )
+    elif section.min_percent_decrease is not None:
         assert section.baseline is not None  # noqa: S101 - the study file has seen to it
         table = response(
             scores,

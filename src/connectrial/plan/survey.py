@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from connectrial.data import Atlas, FloatArray, Scan
+from connectrial.scales import Scale
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -42,6 +43,10 @@ class Survey:
         What the plan is; what of it no source states.
     samples : tuple of pandas.DataFrame
         Measured concentrations, as text, one table for each ``[[exposure.measured]]``.
+    scales : mapping
+        Definitions of the scales that have one, by their name in the study file.
+    volumes : pandas.DataFrame
+        Structural volumes: ``subject``, ``session`` and one column per structure, mm3.
     simulated : bool
         True where the dataset says that it is simulated.
     looked : bool
@@ -66,6 +71,8 @@ class Survey:
     doses_title: str = ""
     doses_stand_in: str = ""
     samples: tuple[pd.DataFrame, ...] = ()
+    scales: Mapping[str, Scale] = field(default_factory=dict)
+    volumes: pd.DataFrame = field(default_factory=pd.DataFrame)
     simulated: bool = False
     looked: bool = True
 

@@ -83,6 +83,7 @@ def analysis_blocks(results: Results, result: Result, *, headed: bool = True) ->
     if len(rest):
         inner.append(table_block(estimates_table(rest, caption="Other rows of this analysis")))
     inner += model_blocks(result)
+    blocks += _estimand(result)
     notes = (*coding_note(result), *notes_of(result))
     if notes:
         blocks.append(Block(kind="notes", text=notes))
@@ -91,6 +92,18 @@ def analysis_blocks(results: Results, result: Result, *, headed: bool = True) ->
             Block(kind="details", title="Sentences, other rows and the model", blocks=tuple(inner))
         )
     return blocks
+
+
+def _estimand(result: Result) -> list[Block]:
+    """Print what is estimated beside the estimate."""
+    known = dict(result.estimand)
+    if not known:
+        return []
+    events = known.pop("intercurrent_events", {}) or {}
+    name = known.pop("name", "")
+    words = [f"{key}: {value}" for key, value in known.items() if value]
+    words += [f"{event}: {strategy} strategy" for event, strategy in events.items()]
+    return [Block(kind="notes", title=f"Estimand {name}", text=tuple(words))]
 
 
 def notes_of(result: Result) -> tuple[str, ...]:

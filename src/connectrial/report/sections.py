@@ -23,6 +23,7 @@ def build_sections(results: Results) -> list[Section]:
         trial_sections.people_section,
         trial_sections.clinical_section,
         exposure_section.exposure_section,
+        trial_sections.safety_section,
         trial_sections.quality_section,
         fc_sections.hypotheses_section,
         fc_sections.effects_section,

@@ -14,7 +14,10 @@ from connectrial.results import Result, Results
 from connectrial.trial.periods import repeat_common
 
 NOT_STATED = "not stated"
-_TEST_KINDS = ("coefficient", "contrast", "F test", "difference", "risk difference", "correlation")
+_TEST_KINDS = (
+    *("coefficient", "contrast", "F test", "difference", "risk difference", "correlation"),
+    *("hazard ratio", "probabilistic index", "test"),
+)
 _FORMULA_WORDS = re.compile(r"\[[^\]]*\]")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from connectrial.report import trial_panels
+from connectrial.report import trial_panels, trial_tables
 from connectrial.report.blocks import (
     Block,
     Section,
@@ -65,6 +65,7 @@ def people_section(results: Results) -> Section | None:
     """Show who was there, who left and why, and what each scan lacks."""
     blocks = [
         *figure_block(trial_panels.flow_panel(results)),
+        *trial_tables.people_tables(results),
         *figure_block(trial_panels.availability_panel(results)),
         *_left_out(results),
         *_weak(results),
@@ -189,9 +190,25 @@ def clinical_section(results: Results) -> Section | None:
     blocks = blocks if courses else []
     blocks += figure_block(trial_panels.rates_panel(results))
     for result in results.analyses:
-        if result.what in ("score", "response") and len(result.estimates):
+        shown = ("score", "response", "arms", "time to event", "volumes")
+        if result.what in shown and (len(result.estimates) or result.notes):
             blocks += analysis_blocks(results, result)
+    blocks += trial_tables.outcome_tables(results)
     return Section(key="clinical", title="Clinical course", blocks=tuple(blocks))
+
+
+def safety_section(results: Results) -> Section | None:
+    """Show side effects, courses of safety scales and vital signs."""
+    blocks = trial_tables.safety_tables(results)
+    for result in results.analyses:
+        if result.what == "safety":
+            blocks += analysis_blocks(results, result)
+    return Section(
+        key="safety",
+        title="Safety",
+        intro="Counts are of people, each once; nothing here is adjusted for the number of looks.",
+        blocks=tuple(blocks),
+    )
 
 
 def quality_section(results: Results) -> Section | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from connectrial.run.crossing import (
     treatment_rows,
 )
 from connectrial.run.model_rows import (
+    contrast_rows,
     describe_design,
     estimate_rows,
     fit_planned,
@@ -31,7 +33,12 @@ from connectrial.run.model_rows import (
 from connectrial.stats.compare import compare_groups
 from connectrial.stats.exact import mcnemar
 from connectrial.stats.multiplicity import adjust
-from connectrial.stats.proportions import proportion, risk_difference
+from connectrial.stats.proportions import (
+    number_needed_to_treat,
+    proportion,
+    risk_difference,
+    risk_ratio,
+)
 from connectrial.stats.reliability import icc, repeatability
 from connectrial.trial.visits import CONTROLS
 
@@ -47,6 +54,7 @@ _RESULT_FIELDS = (
     "citations",
     "design",
     "notes",
+    "estimand",
 )
 MIXED = ("laird1982", "satterthwaite1946")
 
@@ -61,6 +69,7 @@ def failed(plan: PlannedAnalysis, problems: Sequence[str]) -> Result:
         outcome=plan.outcome,
         estimates=tidy([]),
         notes=(*plan.notes, *(f"not done: {problem}" for problem in problems)),
+        estimand=plan.estimand,
     )
 
 
@@ -122,7 +131,7 @@ def _mixed(
 ) -> Result:
     try:
         fit = fit_planned(plan, data, outcome=outcome)
-        rows = estimate_rows(plan, fit, unit=unit)
+        rows = estimate_rows(plan, fit, unit=unit) + contrast_rows(plan, fit, unit=unit)
     except ConnectrialError as error:
         return failed(plan, error.problems)
     notes = [*plan.notes, *fit.notes]
@@ -161,6 +170,7 @@ def _mixed(
         citations=_citations(fit.df_method),
         design=describe_design(plan, fit),
         notes=tuple(dict.fromkeys(notes)),
+        estimand=plan.estimand,
     )
 
 
@@ -342,40 +352,20 @@ def analyse_treatments(plan: PlannedAnalysis, treatments: Sequence[str]) -> Resu
 
 def analyse_response(plan: PlannedAnalysis, by: pd.Series | None, levels: Sequence[str]) -> Result:
     """Return the proportion that meets an endpoint, by arm and between arms where there are arms."""
-    known = plan.rows.loc[plan.rows["met"].notna()]
-    met = known["met"].astype(bool)
-    base = base_cells(plan, unit="proportion")
-    rows, notes = [], list(plan.notes)
-    if len(known) == 0:
+    rows: list[dict[str, Any]] = []
+    notes = list(plan.notes)
+    sets = list(dict.fromkeys(plan.rows["analysis_set"]))
+    for number, name in enumerate(sets):
+        mine = plan.rows.loc[plan.rows["analysis_set"] == name]
+        family = plan.family if number == 0 else None
+        # The first set is the analysis; the same endpoint in other sets shows what hangs on it.
+        own = (
+            plan if number == 0 or plan.role == "descriptive" else replace(plan, role="sensitivity")
+        )
+        rows += _proportions(own, mine, by, levels, notes, analysis_set=name, family=family)
+    if not rows:
         return failed(plan, ["nobody has a value"])
-    rows.append(
-        base
-        | _tidy_cells(proportion(int(met.sum()), len(met)).iloc[0])
-        | {"kind": "proportion", "term": plan.outcome}
-    )
-    if by is not None:
-        arm = by.reindex(known["subject"]).to_numpy()
-        counts = {
-            level: (int(met[arm == level].sum()), int((arm == level).sum())) for level in levels
-        }
-        for level, (yes, n) in counts.items():
-            if n:
-                cells = _tidy_cells(proportion(yes, n).iloc[0])
-                rows.append(
-                    base | cells | {"kind": "proportion", "term": f"{plan.outcome}, {level}"}
-                )
-        reference = levels[0]
-        for level in levels[1:]:
-            try:
-                row = risk_difference(counts[level], counts[reference]).iloc[0]
-            except ConnectrialError as error:
-                notes += list(error.problems)
-                continue
-            rows.append(
-                base
-                | _tidy_cells(row)
-                | {"kind": "risk difference", "term": f"{level} - {reference}"}
-            )
+    between = "; risk ratios carry Koopman's, numbers needed to treat the inverted difference's"
     return Result(
         name=plan.name,
         title=plan.title,
@@ -383,10 +373,60 @@ def analyse_response(plan: PlannedAnalysis, by: pd.Series | None, levels: Sequen
         what=plan.what,
         outcome=plan.outcome,
         estimates=tidy(rows),
-        methods="Proportions carry Wilson's 95 % intervals; differences between arms Newcombe's.",
+        methods="Proportions carry Wilson's 95 % intervals; differences between arms Newcombe's"
+        f"{between if by is not None else ''}.",
         citations=("wilson1927", "newcombe1998"),
         notes=tuple(notes),
+        estimand=plan.estimand,
     )
+
+
+def _proportions(
+    plan: PlannedAnalysis,
+    mine: pd.DataFrame,
+    by: pd.Series | None,
+    levels: Sequence[str],
+    notes: list[str],
+    *,
+    analysis_set: str,
+    family: str | None,
+) -> list[dict[str, Any]]:
+    """Lay out one analysis set: everybody, each arm, and each arm against the first."""
+    known = mine.loc[mine["met"].notna()]
+    met = known["met"].astype(bool)
+    if len(known) == 0:
+        return []
+    base = base_cells(plan, unit="proportion", analysis_set=analysis_set)
+    cells = _tidy_cells(proportion(int(met.sum()), len(met)).iloc[0])
+    rows = [base | cells | {"kind": "proportion", "term": plan.outcome}]
+    if by is None:
+        return rows
+    arm = by.reindex(known["subject"]).to_numpy()
+    counts = {level: (int(met[arm == level].sum()), int((arm == level).sum())) for level in levels}
+    for level, (yes, n) in counts.items():
+        if n:
+            cells = _tidy_cells(proportion(yes, n).iloc[0])
+            rows.append(base | cells | {"kind": "proportion", "term": f"{plan.outcome}, {level}"})
+    reference = levels[0]
+    compared: tuple[tuple[str, str, Any], ...] = (
+        ("risk difference", "proportion", risk_difference),
+        ("risk ratio", "ratio", risk_ratio),
+        ("number needed to treat", "people", number_needed_to_treat),
+    )
+    for level in levels[1:]:
+        for kind, unit, compare in compared:
+            try:
+                row = compare(counts[level], counts[reference]).iloc[0]
+            except ConnectrialError as error:
+                notes += [f"{analysis_set}, {kind}: {problem}" for problem in error.problems]
+                continue
+            more: dict[str, Any] = {"kind": kind, "term": f"{level} - {reference}", "unit": unit}
+            if kind == "risk difference":
+                more["family"] = family or ""
+            else:
+                more["p"] = np.nan  # the risk difference's test is the test
+            rows.append(base | _tidy_cells(row) | more)
+    return rows
 
 
 def adjust_families(plan: Plan, results: Sequence[Result]) -> list[Result]:

@@ -15,6 +15,8 @@ from connectrial.results import Results
 from connectrial.run.model_rows import DF_METHODS
 from connectrial.trial.visits import CONTROLS
 
+_TEST_KINDS = ["coefficient", "contrast", "F test", "difference", "risk difference"]
+_TEST_KINDS += ["hazard ratio", "probabilistic index"]
 _MARKS = {"complete": "●", "partial": "◐", "excluded": "✕", "missing": "·"}
 
 
@@ -213,14 +215,16 @@ def answer_table(results: Results) -> pd.DataFrame:
     """
     rows = []
     tests = {
-        one.name: one for one in results.analyses if one.what in ("network FC", "score", "groups")
+        one.name: one
+        for one in results.analyses
+        if one.what in ("network FC", "score", "groups", "arms", "response", "time to event")
     }
     order = {"primary": 0, "negative control": 1, "secondary": 2}
     for name, result in tests.items():
         estimates = result.estimates
         declared = estimates.loc[
             estimates["declared"]
-            & estimates["kind"].isin(["coefficient", "F test", "difference"])
+            & estimates["kind"].isin(_TEST_KINDS)
             & _is_test(result.what, estimates, results, name)
         ]
         for row in declared.to_dict("records"):
@@ -253,5 +257,9 @@ def _is_test(what: str, estimates: pd.DataFrame, results: Results, name: str) ->
     """Mark the rows that the study file lists as tests; their terms have another df beside them."""
     if what == "groups":
         return estimates["kind"] == "difference"
+    if what in ("response", "time to event"):
+        return estimates["family"] != ""
+    if what == "arms":
+        return estimates["kind"].isin(["difference", "probabilistic index"])
     beside = set(estimates.loc[~estimates["declared"], "term"])
     return estimates["term"].isin(beside)

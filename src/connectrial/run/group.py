@@ -29,10 +29,13 @@ from connectrial.run.analysing import (
     failed,
     mark_simulated,
 )
+from connectrial.run.clinical import analyse_arms, analyse_times, analyse_volumes
 from connectrial.run.exploring import analyse_edges
 from connectrial.run.exposing import correlate_exposure, describe_exposure, exposure_tables
 from connectrial.run.map_analysis import analyse_map
 from connectrial.run.participant import Progress, SessionJob, SessionOutcome, made_from
+from connectrial.run.people_tables import people_tables
+from connectrial.run.safety import analyse_side_effects, safety_tables
 from connectrial.trial.endpoints import change_from_baseline
 from connectrial.trial.periods import repeat_common
 from connectrial.trial.summaries import observed_means
@@ -235,6 +238,8 @@ def _analyse(
         return result, None
     if one.what == "response" and plan.study.is_crossover:
         return analyse_treatments(one, plan.study.design.treatments), None
+    if one.what in ("arms", "time to event", "volumes", "safety"):
+        return _analyse_people(plan, one), None
     if one.what == "response":
         arms = plan.people.subjects.set_index("subject").get("arm")
         return analyse_response(one, arms, plan.people.factors.get("arm", ())), None
@@ -253,6 +258,17 @@ def _analyse(
         table, values = table.loc[chosen].reset_index(drop=True), values[:, chosen.to_numpy()]
     seed = plan.study.study.seed
     return analyse_edges(one, values, table, section=exploration, seed=seed)
+
+
+def _analyse_people(plan: Plan, one: PlannedAnalysis) -> Result:
+    """Do an analysis of clinical tables that is no mixed model."""
+    if one.what == "arms":
+        return analyse_arms(one, plan.study, seed=plan.study.study.seed)
+    if one.what == "time to event":
+        return analyse_times(one)
+    if one.what == "volumes":
+        return analyse_volumes(one)
+    return analyse_side_effects(one, plan.people.factors.get("arm", ()))
 
 
 def _edge_table(plan: Plan) -> pd.DataFrame:
@@ -359,6 +375,7 @@ def _tables(
     }
     if people.matching is not None:
         tables |= {"matched": people.matching.pairs, "balance": people.matching.balance}
+    tables |= people_tables(plan, scans) | safety_tables(plan)
     if plan.survey.atlas is not None:
         parcels = plan.survey.atlas.parcels[["network"]].reset_index(names="parcel")
         tables["parcels"] = parcels

@@ -13,6 +13,7 @@ from connectrial.plan import PlannedAnalysis
 from connectrial.stats.margins import mean_rows
 from connectrial.stats.model_fit import MixedFit
 from connectrial.stats.terms import fit_terms
+from connectrial.study import ClinicalSection
 from connectrial.study_checks import term_variables
 
 #: Degrees of freedom that stand beside the declared ones.
@@ -61,7 +62,8 @@ def estimate_rows(plan: PlannedAnalysis, fit: MixedFit, *, unit: str) -> list[di
     methods = [fit.df_method, *(one for one in DF_METHODS if one != fit.df_method)]
     rows: list[dict[str, Any]] = []
     tested: set[str] = set()
-    for test in plan.tests:
+    terms = () if _is_mmrm(plan) else plan.tests
+    for test in terms:
         columns = fit.design.columns_of(test)
         tested |= set(columns) if len(columns) == 1 else set()
         for method in methods:
@@ -102,6 +104,10 @@ def estimate_rows(plan: PlannedAnalysis, fit: MixedFit, *, unit: str) -> list[di
             }
         )
     return rows
+
+
+def _is_mmrm(plan: PlannedAnalysis) -> bool:
+    return isinstance(plan.section, ClinicalSection) and plan.section.way == "mmrm"
 
 
 def base_row(plan: PlannedAnalysis, fit: MixedFit, *, unit: str) -> dict[str, Any]:
@@ -230,6 +236,51 @@ def _change_rows(fit: MixedFit, base: Mapping[str, Any]) -> list[dict[str, Any]]
                     "kind": "contrast",
                     "term": f"{visit} - {visits[0]}{suffix}",
                     "declared": True,
+                }
+            )
+    return rows
+
+
+def contrast_rows(plan: PlannedAnalysis, fit: MixedFit, *, unit: str) -> list[dict[str, Any]]:
+    """Lay out the contrasts that an MMRM is read by: arms at each visit, or change at each visit.
+
+    Covariates are held at their means; the plan's tests stand by every df method.
+    """
+    if not _is_mmrm(plan):
+        return []
+    with_arms = "arm" in fit.design.levels
+    levels, weights, _ = mean_rows(fit.design, ["visit", "arm"] if with_arms else ["visit"], at={})
+    place = {one: number for number, one in enumerate(levels)}
+    wanted: dict[str, Any] = {}
+    for visit in dict.fromkeys(one[0] for one in levels):
+        if not with_arms:
+            wanted[f"change at {visit}"] = weights[place[(visit,)]]
+            continue
+        arms = list(dict.fromkeys(one[1] for one in levels))
+        for arm in arms[1:]:
+            difference = weights[place[(visit, arm)]] - weights[place[(visit, arms[0])]]
+            wanted[f"{arm} - {arms[0]} at {visit}"] = difference
+    base = base_row(plan, fit, unit=unit)
+    rows = []
+    others = [one for one in DF_METHODS if one != fit.df_method]
+    for term, weight in wanted.items():
+        tested = term in plan.tests
+        for method in [fit.df_method, *(others if tested else ())]:
+            try:
+                table = fit.with_df(method).contrast(weight)
+            except ConnectrialError:
+                if method == fit.df_method:
+                    raise
+                continue
+            declared = method == fit.df_method
+            rows.append(
+                base
+                | estimate_cells(table.iloc[0])
+                | {
+                    "kind": "contrast",
+                    "term": term,
+                    "declared": declared,
+                    "family": (plan.family or "") if declared and tested else "",
                 }
             )
     return rows

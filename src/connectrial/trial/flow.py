@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from connectrial.trial.visits import CONTROLS
+
+#: How the reason of somebody begins who fails a condition for taking part.
+NOT_ELIGIBLE = "not eligible"
 
 
 def flow(
@@ -16,6 +19,7 @@ def flow(
     visits: Sequence[str],
     scan_visits: Sequence[str],
     available: pd.DataFrame,
+    dispositions: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Count people and scan sessions from everybody known down to each visit's analysis.
 
@@ -33,6 +37,9 @@ def flow(
     available : DataFrame
         ``subject``, ``visit``, ``what``, ``state``, ``reason``; says why an analysed person has no
         scan at a visit.
+    dispositions : DataFrame, optional
+        ``subject``, ``disposition``, ``fate`` ("completed", "lost", "excluded", "not_treated"): what
+        became of those who take part, by arm where `subjects` has a column ``arm``.
 
     Returns
     -------
@@ -44,10 +51,18 @@ def flow(
     rows: list[tuple[int, str, int, int | None, str]] = []
     with_scans = len(scan_visits) > 0
     everybody = len(subjects)
-    rows.append(
-        (0, "Known from tables and scans", everybody, _sessions(scans) if with_scans else None, "")
-    )
+    judged = subjects["reason"].astype(str).str.startswith(NOT_ELIGIBLE).any()
+    first = "Assessed for eligibility" if judged else "Known from tables and scans"
+    rows.append((0, first, everybody, _sessions(scans) if with_scans else None, ""))
     step = 1
+    analysed = subjects.loc[subjects["included"]]
+    out = subjects.loc[~subjects["included"]]
+    if judged:
+        rows.append((step, "Eligible", len(analysed), None, _reasons(out)))
+        step += 1
+    if dispositions is not None and len(dispositions):
+        rows += [(step, *box) for box in _follow_up(analysed, dispositions)]
+        step += 1
     if with_scans:
         usable = scans.loc[scans["included"]]
         lost = scans.loc[~scans["included"]]
@@ -57,20 +72,14 @@ def flow(
         n_usable = int(usable["subject"].nunique())
         rows.append((step, "With a usable scan", n_usable, _sessions(usable), "\n".join(left)))
         step += 1
-    analysed = subjects.loc[subjects["included"]]
-    out = subjects.loc[~subjects["included"]]
     kept_scans = scans.loc[scans["analysed"]] if with_scans else scans
-    left = [
-        _counted(int(count), "person", str(reason))
-        for reason, count in out["reason"].value_counts(sort=False).items()
-    ]
     rows.append(
         (
             step,
             "Analysed",
             len(analysed),
             _sessions(kept_scans) if with_scans else None,
-            "\n".join(left),
+            "" if judged else _reasons(out),
         )
     )
     step += 1
@@ -95,6 +104,44 @@ def flow(
     return table.astype({"n_scans": "Int64"})
 
 
+def _reasons(out: pd.DataFrame) -> str:
+    return "\n".join(
+        _counted(int(count), "person", str(reason))
+        for reason, count in out["reason"].value_counts(sort=False).items()
+    )
+
+
+_FATES = {
+    "not_treated": "did not start",
+    "lost": "lost to follow-up",
+    "excluded": "excluded by the investigators",
+}
+
+
+def _follow_up(
+    analysed: pd.DataFrame, dispositions: pd.DataFrame
+) -> list[tuple[str, int, int | None, str]]:
+    """Count completers in each arm, and the others by what became of them."""
+    joined = analysed.merge(dispositions, on="subject", how="left")
+    groups: dict[str, pd.DataFrame] = {"": joined}
+    if "arm" in joined and joined["arm"].notna().any():
+        groups = {f" ({arm})": own for arm, own in joined.groupby("arm", sort=False)}
+    boxes: list[tuple[str, int, int | None, str]] = []
+    for suffix, own in groups.items():
+        left = []
+        for fate, words in _FATES.items():
+            mine = own.loc[own["fate"] == fate, "disposition"]
+            left += [
+                _counted(int(n), "person", f"{words} ({why})")
+                for why, n in mine.value_counts(sort=False).items()
+            ]
+        unknown = int(own["fate"].isna().sum())
+        left += [_counted(unknown, "person", "not stated")] if unknown else []
+        box = f"Completed{suffix} of {len(own)}"
+        boxes.append((box, int((own["fate"] == "completed").sum()), None, "\n".join(left)))
+    return boxes
+
+
 def _sessions(scans: pd.DataFrame) -> int:
     return len(scans[["subject", "session"]].drop_duplicates())
 
@@ -107,3 +154,56 @@ def _by_reason(scans: pd.DataFrame) -> dict[str, int]:
 def _counted(count: int, what: str, reason: str) -> str:
     plural = {"person": "people", "scan": "scans"}[what] if count != 1 else what
     return f"{count} {plural}: {reason}"
+
+
+def imaging_flow(
+    scans: pd.DataFrame, subjects: pd.DataFrame, *, sessions: Mapping[str, Sequence[str]]
+) -> pd.DataFrame:
+    """Count scan sessions from those of the protocol down to those analysed.
+
+    Parameters
+    ----------
+    scans : DataFrame
+        As for :func:`flow`.
+    subjects : DataFrame
+        As for :func:`flow`.
+    sessions : mapping of str to sequence of str
+        Scan sessions of each visit, in order.
+
+    Returns
+    -------
+    DataFrame
+        One row per session of the protocol, and one per visit with several sessions (``session``
+        empty): ``visit``, ``session``, ``n_scanned`` (people with a scan on disk), ``n_failed``
+        (whose scan cannot be used), ``n_usable``, ``n_left_out`` (usable, but the person is left
+        out), ``n_analysed``, ``reasons`` (of failures, one a line).
+    """
+    rows: list[dict[str, object]] = []
+    if scans.empty:
+        columns = ["visit", "session", "n_scanned", "n_failed", "n_usable", "n_left_out"]
+        return pd.DataFrame(rows, columns=[*columns, "n_analysed", "reasons"])
+    whole = subjects.set_index("subject")["included"].astype(bool)
+    for visit, names in sessions.items():
+        groups: list[tuple[str, list[str]]] = [(name, [name]) for name in names]
+        if len(names) > 1:
+            groups.append(("", list(names)))
+        for label, members in groups:
+            mine = scans.loc[scans["session"].isin(members)]
+            by_person = mine.groupby("subject", sort=False)
+            usable = by_person["included"].any()
+            kept = usable & whole.reindex(usable.index).fillna(value=False)
+            lost = mine.loc[mine["subject"].isin(usable.index[~usable])]
+            reasons = [_counted(n, "scan", reason) for reason, n in _by_reason(lost).items()]
+            rows.append(
+                {
+                    "visit": visit,
+                    "session": label,
+                    "n_scanned": len(usable),
+                    "n_failed": int((~usable).sum()),
+                    "n_usable": int(usable.sum()),
+                    "n_left_out": int((usable & ~kept).sum()),
+                    "n_analysed": int(kept.sum()),
+                    "reasons": "\n".join(reasons),
+                }
+            )
+    return pd.DataFrame(rows)

@@ -1,0 +1,193 @@
+"""Tables of the trial: rules, baseline, the flow of scans, severity, side effects, vital signs."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from connectrial.figures.numbers import format_number
+from connectrial.report.blocks import Block, table_block
+from connectrial.report.cells import plain_table
+from connectrial.report.source import table
+from connectrial.results import Results
+
+
+def people_tables(results: Results) -> list[Block]:
+    """Show eligibility and analysis sets rule by rule, people at baseline, the flow of scans."""
+    blocks = []
+    sets = results.study.get("analysis_sets") or {}
+    rules = table(results, "rules")
+    if rules is not None:
+        heads = {"set": "for", "rule": "rule", "condition": "condition", "n_before": "asked"}
+        heads |= {"n_failed": "fail", "n_after": "left", "n_failed_of_all": "fail, of all"}
+        heads |= {"n_missing": "missing"}
+        blocks += _table(
+            rules, caption="Eligibility and analysis sets, rule by rule", heads=heads, name="rules"
+        )
+    if sets:
+        words = tuple(
+            f"{name}: {one.get('description') or 'everybody who takes part'}"
+            + (f" (missing outcomes: {one['missing']})" if one.get("missing") != "observed" else "")
+            for name, one in sets.items()
+        )
+        blocks.append(Block(kind="notes", title="Analysis sets", text=words))
+    scans = table(results, "imaging_flow")
+    if scans is not None:
+        heads = {"visit": "visit", "session": "session", "n_scanned": "scanned"}
+        heads |= {"n_failed": "failed", "reasons": "why", "n_left_out": "person left out"}
+        shown = scans.assign(session=scans["session"].replace("", "any"))
+        heads |= {"n_analysed": "analysed"}
+        blocks += _table(
+            shown,
+            caption="People with a scan, failed and analysed, by session",
+            heads=heads,
+            name="imaging flow",
+        )
+    return blocks + _baseline(results)
+
+
+def _baseline(results: Results) -> list[Block]:
+    known = table(results, "baseline")
+    if known is None:
+        return []
+    groups = list(dict.fromkeys(known["group"].astype(str)))
+    rows = []
+    for (variable, level), mine in known.fillna({"level": ""}).groupby(
+        ["variable", "level"], sort=False
+    ):
+        row = {"what": f"{variable}, {level}" if level else str(variable)}
+        for group in groups:
+            own = mine.loc[mine["group"].astype(str) == group]
+            row[group] = _summary(own.iloc[0]) if len(own) else ""
+        if len(groups) > 1:
+            others = mine.loc[mine["group"].astype(str) != groups[0], "smd"].dropna()
+            row["SMD"] = ", ".join(format_number(one) for one in others)
+        rows.append(row)
+    return _table(
+        pd.DataFrame(rows),
+        caption="People at the start: mean (SD) or count (percent); SMD, standardised difference "
+        "from the first group",
+        heads=None,
+        name="baseline",
+        data=known,
+    )
+
+
+def _summary(row: pd.Series) -> str:
+    if pd.notna(row["count"]):
+        text = f"{int(row['count'])} ({row['percent']:.0f} %)"
+    elif pd.notna(row["mean"]):
+        text = f"{row['mean']:.1f} ({row['sd']:.1f})"
+    else:
+        text = "–"
+    return text + (f", {int(row['n_missing'])} missing" if row["n_missing"] else "")
+
+
+def outcome_tables(results: Results) -> list[Block]:
+    """Show severity bands, curves of times to events, and what was missing in items."""
+    blocks = []
+    bands = table(results, "severity")
+    if bands is not None:
+        wide = _counted(bands, keys=["scale", "visit"], column="band", n="n_subjects")
+        blocks += _table(
+            wide,
+            caption="People in each severity band, n (%)",
+            heads=None,
+            name="severity",
+            data=bands,
+        )
+    curves = table(results, "survival")
+    if curves is not None:
+        heads = {"analysis": "analysis", "arm": "arm", "time": "day", "n_at_risk": "at risk"}
+        heads |= {"n_events": "events", "survival": "without event", "ci_low": "95 % from"}
+        heads |= {"ci_high": "to"}
+        blocks += _details(curves, title="Kaplan-Meier estimates", heads=heads, name="survival")
+    log = table(results, "score_log")
+    if log is not None:
+        heads = {"scale": "scale", "subject": "person", "session": "session", "score": "score"}
+        heads |= {"reason": "what was missing, and what was done"}
+        blocks += _details(
+            log, title=f"{len(log)} assessments with missing items", heads=heads, name="score log"
+        )
+    return blocks
+
+
+def _counted(rows: pd.DataFrame, *, keys: list[str], column: str, n: str) -> pd.DataFrame:
+    cells = [f"{int(a)} ({b:.0f} %)" for a, b in zip(rows[n], rows["percent"], strict=True)]
+    shown = rows.assign(cell=cells)
+    columns = list(dict.fromkeys(rows[column].astype(str)))
+    places = shown[keys].drop_duplicates()
+    wide = shown.set_index([*keys, column])["cell"].unstack(column).reindex(columns=columns)
+    ordered = wide.reindex(pd.MultiIndex.from_frame(places)).reset_index()
+    return ordered.fillna("–").astype(str)
+
+
+def safety_tables(results: Results) -> list[Block]:
+    """Show side effects by arm and visit, each person's worst, courses and vital signs."""
+    blocks = []
+    events = table(results, "adverse_events")
+    if events is not None:
+        keys = [name for name in ("arm", "event") if name in events.columns]
+        shown = events.assign(
+            cell=[
+                f"{int(a)}/{int(b)} ({c:.0f} %)"
+                for a, b, c in zip(
+                    events["n_with"], events["n_people"], events["percent"], strict=True
+                )
+            ],
+            visit=events["visit"].astype(str),
+        )
+        visits = list(dict.fromkeys(shown["visit"]))
+        for key in keys:
+            shown[key] = shown[key].astype(str)
+        places = pd.MultiIndex.from_frame(shown[keys].drop_duplicates())
+        wide = shown.set_index([*keys, "visit"])["cell"].unstack("visit").reindex(columns=visits)
+        if len(keys) > 1:
+            wide = wide.reindex(places)
+        blocks += _table(
+            wide.reset_index().fillna("–").astype(str),
+            caption="People with each side effect by visit (intervals in the data)",
+            heads=None,
+            name="side effects",
+            data=events,
+        )
+    worst = table(results, "worst_severity")
+    if worst is not None:
+        heads = {"event": "side effect", "subject": "person", "severity": "worst severity"}
+        heads |= {"visit": "first at"}
+        blocks += _details(
+            worst.assign(visit=worst["visit"].astype(str)),
+            title="Worst severity of each person",
+            heads=heads,
+            name="worst severity",
+        )
+    for name, caption in (
+        ("safety_courses", "Means of safety scales by visit, 95 % intervals"),
+        ("vital_signs", "Mean change of vital signs from baseline, 95 % intervals"),
+    ):
+        known = table(results, name)
+        if known is None:
+            continue
+        heads = {"scale": "scale", "by": "arm", "visit": "visit", "estimate": "mean"}
+        heads |= {"ci_low": "from", "ci_high": "to", "n_subjects": "people", "unit": "unit"}
+        if not known["by"].astype(str).str.len().any():
+            del heads["by"]
+        shown = known.assign(visit=known["visit"].astype(str))
+        blocks += _table(shown, caption=caption, heads=heads, name=name.replace("_", " "))
+    return blocks
+
+
+def _table(
+    rows: pd.DataFrame,
+    *,
+    caption: str,
+    heads: dict[str, str] | None,
+    name: str,
+    data: pd.DataFrame | None = None,
+) -> list[Block]:
+    shown = plain_table(rows, caption=caption, heads=heads)
+    return [table_block(shown, data=rows if data is None else data, name=name)]
+
+
+def _details(rows: pd.DataFrame, *, title: str, heads: dict[str, str], name: str) -> list[Block]:
+    inner = _table(rows, caption=title, heads=heads, name=name)
+    return [Block(kind="details", title=title, blocks=tuple(inner))]

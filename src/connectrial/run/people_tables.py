@@ -1,0 +1,107 @@
+"""Tables about people: rules, baseline, severity, dispositions, the flow of scans, event times."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from connectrial.plan import Plan
+from connectrial.stats.survival import kaplan_meier
+from connectrial.trial.baseline import baseline_table
+from connectrial.trial.flow import imaging_flow
+
+
+def people_tables(plan: Plan, scans: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the tables that describe people; those without rows are left out by the caller.
+
+    Parameters
+    ----------
+    plan : Plan
+        With its people.
+    scans : DataFrame
+        As they stand after reading.
+    """
+    people = plan.people
+    return {
+        "rules": people.rule_counts,
+        "baseline": _baseline(plan),
+        "imaging_flow": imaging_flow(
+            scans, people.subjects, sessions={v.name: v.sessions for v in plan.study.visit}
+        ),
+        "score_log": people.score_log,
+        "severity": _severity(plan),
+        "dispositions": people.dispositions,
+        **_times(plan),
+    }
+
+
+def _baseline(plan: Plan) -> pd.DataFrame:
+    """Describe those who take part, by arm or group, or all together."""
+    study, people = plan.study, plan.people
+    table = people.subjects.loc[people.subjects["included"]].reset_index(drop=True)
+    by = next((name for name in ("arm", "group") if name in table), None)
+    levels = people.factors[by] if by is not None else ("everyone",)
+    table["_by"] = pd.Categorical(
+        table[by] if by is not None else ["everyone"] * len(table), categories=list(levels)
+    )
+    numeric = [name for name, one in study.variables.items() if not one.levels and name in table]
+    factors = {name: one.levels for name, one in study.variables.items() if one.levels}
+    first = study.visits[0]
+    for scale in study.scales:
+        mine = people.scores.loc[people.scores["scale"] == scale]
+        here = mine.loc[mine["visit"] == first].set_index("subject")["score"]
+        if here.notna().any():
+            name = f"{scale} at {first}"
+            table[name] = here.reindex(table["subject"]).to_numpy()
+            numeric.append(name)
+    if not numeric and not factors:
+        return pd.DataFrame()
+    return baseline_table(table, numeric=numeric, factors=factors, by="_by")
+
+
+def _severity(plan: Plan) -> pd.DataFrame:
+    """Count people in each severity band by visit, for scales whose definition has bands."""
+    included = set(plan.people.subjects.loc[plan.people.subjects["included"], "subject"])
+    rows = []
+    for name, scale in plan.survey.scales.items():
+        score = plan.study.scales[name].score or scale.scores[0].name
+        if not scale.bands or score != scale.bands_score:
+            continue
+        scores = plan.people.scores
+        mine = scores.loc[(scores["scale"] == name) & scores["score"].notna()]
+        mine = mine.loc[mine["subject"].isin(included)]
+        for visit, here in mine.groupby("visit", observed=True, sort=True):
+            bands = here["score"].map(scale.band)
+            for _, band in scale.bands:
+                n = int((bands == band).sum())
+                rows.append(
+                    {
+                        "scale": name,
+                        "visit": str(visit),
+                        "band": band,
+                        "n_subjects": n,
+                        "percent": 100 * n / len(here),
+                        "source": scale.bands_source,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def _times(plan: Plan) -> dict[str, pd.DataFrame]:
+    """Return each person's time to each event, and the curves."""
+    times, curves = [], []
+    for one in plan.analyses:
+        if one.what != "time to event" or one.rows.empty:
+            continue
+        times.append(one.rows.assign(analysis=one.name))
+        known = one.rows.loc[one.rows["time_days"].notna()]
+        groups = {"": known}
+        if "arm" in known:
+            groups = {str(a): t for a, t in known.groupby("arm", observed=True, sort=True)}
+        for arm, mine in groups.items():
+            curve = kaplan_meier(mine["time_days"], mine["event"])
+            if len(curve):
+                curves.append(curve.assign(analysis=one.name, arm=arm))
+    return {
+        "event_times": pd.concat(times, ignore_index=True) if times else pd.DataFrame(),
+        "survival": pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(),
+    }
