@@ -44,7 +44,14 @@ def describe_versions(*packages: str) -> str:
 
 def describe_command(script: str) -> str:
     """Give the command that is running, as one types it at the root of the repository."""
-    return " ".join(["python", f"bench/{Path(script).name}", *sys.argv[1:]])
+    said, words = [], iter(sys.argv[1:])
+    for word in words:
+        if word.split("=")[0] in ("--resume", "--output", "--raw"):  # where, not what
+            if "=" not in word:
+                next(words, None)
+        else:
+            said.append(word)
+    return " ".join(["python", f"bench/{Path(script).name}", *said])
 
 
 def publish(text: str, path: Path, *, keep: str | None = None) -> None:

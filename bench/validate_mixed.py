@@ -12,14 +12,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from reporting import DOCS, Progress, describe_command, describe_versions, markdown_table, publish
+from cells import Found, Study, add_resume
+from reporting import DOCS, describe_command, describe_versions, markdown_table, publish
 
 from connectrial.errors import ModelError
 from connectrial.stats.edgewise import fit_edges
@@ -101,10 +101,48 @@ MODELS = (
     _visit_model("adh", BOTH, visits=(3,), truth="ar1", is_common=False),
 )
 
-F_MODELS = (
-    ("random intercept", f"{FACTORS} + (1 | subject)", fit_mixed, BOTH),
-    ("MMRM, us", f"{FACTORS} + us(time | subject)", fit_mmrm, BOTH),
-)
+F_MODELS = {
+    "random intercept": (f"{FACTORS} + (1 | subject)", fit_mixed),
+    "MMRM, us": (f"{FACTORS} + us(time | subject)", fit_mmrm),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model with one df method on one kind of data, as a job."""
+
+    model: str
+    method: str
+    visits: int
+    people: int
+    missing: float
+    icc: float
+    simulated: int
+    repetitions: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class FCell:
+    """An F test of one model with one df method on one kind of data, as a job."""
+
+    model: str
+    method: str
+    people: int
+    missing: float
+    repetitions: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class ResponderCell:
+    """The two ways to code response, on one kind of data, as a job."""
+
+    people: int
+    icc: float
+    difference: float
+    repetitions: int
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -198,84 +236,86 @@ def run_model(
     }
 
 
-def run_cell(job: tuple[int, int, float, float, int, int, int]) -> list[Outcome]:
-    """All models on one kind of data; models with the same truth see the same data."""
-    n_visits, n, missing, icc, repetitions, fewer, seed = job
-    table = make_table(n, n_visits)
-    data: dict[str, np.ndarray] = {}
-    outcomes = []
-    for model in MODELS:
-        if (
-            n_visits not in model.visits
-            or n not in model.people
-            or missing not in model.shares_missing
-        ):
-            continue
-        if model.truth not in data:
-            key = [seed, n_visits, n, round(100 * missing), round(100 * icc), len(model.truth)]
-            covariance = truth_covariance(model.truth, icc, n_visits)
-            data[model.truth] = simulate(
-                table, covariance, missing, repetitions, np.random.default_rng(key)
-            )
-        # blocks of repetitions share their missing visits: every k-th keeps all the patterns
-        values = data[model.truth]
-        if not model.is_common and fewer < repetitions:
-            values = values[:, np.linspace(0, repetitions - 1, fewer).round().astype(int)]
-        for method in model.methods:
-            found = run_model(model, method, values, table)
-            outcomes.append(
-                Outcome(
-                    model=model.name,
-                    method=method,
-                    visits=n_visits,
-                    people=n,
-                    missing=missing,
-                    icc=icc,
-                    repetitions=values.shape[1],
-                    **found,
-                )
-            )
-    return outcomes
+def list_cells(repetitions: int, fewer: int, seed: int) -> list[Cell]:
+    """Every model with every df method on every kind of data that it is tried on."""
+    return [
+        Cell(
+            model=model.name,
+            method=method,
+            visits=visits,
+            people=people,
+            missing=missing,
+            icc=icc,
+            simulated=repetitions,
+            repetitions=repetitions if model.is_common else fewer,
+            seed=seed,
+        )
+        for model in MODELS
+        for method in model.methods
+        for visits in model.visits
+        for people in model.people
+        for missing in model.shares_missing
+        for icc in ICCS
+    ]
 
 
-def run_f_tests(job: tuple[int, float, int, int]) -> list[tuple[object, ...]]:
+def run_cell(cell: Cell) -> Found:
+    """One cell; models with the same truth see the same data."""
+    model = next(
+        m
+        for m in MODELS
+        if m.name == cell.model
+        and cell.method in m.methods
+        and cell.visits in m.visits
+        and cell.people in m.people
+        and cell.missing in m.shares_missing
+    )
+    table = make_table(cell.people, cell.visits)
+    key = [cell.seed, cell.visits, cell.people, round(100 * cell.missing), round(100 * cell.icc)]
+    covariance = truth_covariance(model.truth, cell.icc, cell.visits)
+    rng = np.random.default_rng([*key, len(model.truth)])
+    values = simulate(table, covariance, cell.missing, cell.simulated, rng)
+    # blocks of repetitions share their missing visits: every k-th keeps all the patterns
+    kept = np.linspace(0, cell.simulated - 1, cell.repetitions).round().astype(int)
+    return run_model(model, cell.method, values[:, kept], table)
+
+
+def run_f_test(cell: FCell) -> Found:
     """The interaction of three visits and arm as an F test of two numerator df, fit by fit."""
-    n, missing, repetitions, seed = job
-    table = make_table(n, 3)
-    rng = np.random.default_rng([seed, n, round(100 * missing), 7])
-    values = simulate(table, truth_covariance("cs", 0.3, 3), missing, repetitions, rng)
-    rows: list[tuple[object, ...]] = []
-    for name, formula, fit, methods in F_MODELS:
-        for method in methods:
-            p = [_f_test(fit, formula, table.assign(y=column), method) for column in values.T]
-            usable = np.array([v for v in p if np.isfinite(v)])
-            rate = float(np.mean(usable < ALPHA))
-            rows.append((name, method, n, missing, repetitions, repetitions - len(usable), rate))
-    return rows
+    table = make_table(cell.people, 3)
+    rng = np.random.default_rng([cell.seed, cell.people, round(100 * cell.missing), 7])
+    covariance = truth_covariance("cs", 0.3, 3)
+    values = simulate(table, covariance, cell.missing, cell.repetitions, rng)
+    formula, fit = F_MODELS[cell.model]
+    p = []
+    for column in values.T:
+        try:
+            tests = fit(formula, table.assign(y=column), df=cell.method).f_tests()
+            p.append(float(tests.loc["time:arm", "p"]))
+        except ModelError:
+            p.append(np.nan)
+    usable = np.array(p)[np.isfinite(p)]
+    return {"lost": len(p) - len(usable), "error": float(np.mean(usable < ALPHA))}
 
 
-def _f_test(fit: Callable, formula: str, table: pd.DataFrame, method: str) -> float:
-    try:
-        return float(fit(formula, table, df=method).f_tests().loc["time:arm", "p"])
-    except ModelError:
-        return np.nan
-
-
-def run_responders(n: int, icc: float, difference: float, repetitions: int, seed: int):
+def run_responders(cell: ResponderCell) -> Found:
     """Interaction of time and response where responders differ at baseline and nothing else."""
+    n = cell.people
     person = np.repeat(np.arange(n), 2)
     table = pd.DataFrame(
         {"subject": person, "time": np.tile([0.0, 1.0], n), "response": (person % 2).astype(float)}
     )
-    rng = np.random.default_rng([seed, n, round(100 * icc), round(100 * difference), 11])
-    y = np.sqrt(icc) * np.repeat(rng.normal(size=(n, repetitions)), 2, axis=0)
-    y += np.sqrt(1 - icc) * rng.normal(size=y.shape)
-    y += difference * table["response"].to_numpy()[:, None]
-    found = []
-    for fixed in ("time + time:response", "time * response"):
+    key = [cell.seed, n, round(100 * cell.icc), round(100 * cell.difference), 11]
+    rng = np.random.default_rng(key)
+    y = np.sqrt(cell.icc) * np.repeat(rng.normal(size=(n, cell.repetitions)), 2, axis=0)
+    y += np.sqrt(1 - cell.icc) * rng.normal(size=y.shape)
+    y += cell.difference * table["response"].to_numpy()[:, None]
+    found = {}
+    for columns, fixed in (("3", "time + time:response"), ("4", "time * response")):
         for method in ("residual", "satterthwaite"):
             fits = fit_edges(y, f"fc_z ~ {fixed} + (1 | subject)", table, df=method)
-            found.append(float(np.mean(fits.p_of("time:response") < ALPHA)))
+            p = fits.p_of("time:response")
+            found[f"{columns} columns, {method}"] = float(np.mean(p < ALPHA))
     return found
 
 
@@ -448,12 +488,12 @@ where the ICC is high.
 """
 
 
-def build_page(outcomes, f_rows, responder_rows, options, seconds: float) -> str:
+def build_page(outcomes, f_rows, responder_rows, options, cpu_seconds: float) -> str:
     """Put the page together."""
     mcse = _rate(float(np.sqrt(0.05 * 0.95 / options.repetitions)) + 5e-5)
     made = (
-        f"Made by `{describe_command(__file__)}` (seed {options.seed}) in {seconds / 60:.0f} minutes of "
-        f"wall time on {options.jobs} core{'s' if options.jobs > 1 else ''}; "
+        f"Made by `{describe_command(__file__)}` (seed {options.seed}) in {cpu_seconds / 60:.0f} minutes of "
+        f"processor time; "
         f"{describe_versions('connectrial', 'numpy', 'scipy', 'pandas')}."
     )
     parts = [
@@ -551,49 +591,51 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=5000)
     parser.add_argument("--fewer", type=int, help="repetitions for the rarer models; default all")
-    parser.add_argument("--f-repetitions", type=int, default=500, help="for F tests, fit by fit")
-    parser.add_argument("--seed", type=int, default=20210122)
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--f-repetitions", type=int, default=1000, help="for F tests, fit by fit")
     parser.add_argument("--output", type=Path, default=DOCS / "validation-mixed.md")
     parser.add_argument("--raw", type=Path, help="every outcome as JSON lines")
+    add_resume(parser)
     options = parser.parse_args()
-    progress = Progress()
-    fewer = min(options.fewer or options.repetitions, options.repetitions)
-    jobs = [
-        (v, n, m, icc, options.repetitions, fewer, options.seed)
-        for v in VISITS
-        for n in PEOPLE
-        for m in SHARES_MISSING
-        for icc in ICCS
+    n, seed = options.repetitions, options.seed
+    study = Study(options.resume, options.jobs)
+    f_cells = [
+        FCell(model, method, people, missing, options.f_repetitions, seed)
+        for people in PEOPLE
+        for missing in SHARES_MISSING
+        for model in F_MODELS
+        for method in BOTH
     ]
-    f_jobs = [(n, m, options.f_repetitions, options.seed) for n in PEOPLE for m in SHARES_MISSING]
-    outcomes: list[Outcome] = []
-    with ProcessPoolExecutor(options.jobs) as pool:
-        cells, f_cells = pool.map(run_cell, jobs), pool.map(run_f_tests, f_jobs)
-        for job, found in zip(jobs, cells, strict=True):
-            outcomes += found
-            progress.say(f"visits {job[0]}, people {job[1]}, missing {job[2]}, ICC {job[3]}")
-        f_rows = [row for found in f_cells for row in found]
-        progress.say("F tests")
-    responder_rows = [
-        (
-            options.repetitions,
-            n,
-            icc,
-            d,
-            run_responders(n, icc, d, options.repetitions, options.seed),
-        )
-        for n in PEOPLE
+    f_rows = [
+        (c.model, c.method, c.people, c.missing, c.repetitions, found["lost"], found["error"])
+        for c, found in zip(f_cells, study.run(run_f_test, f_cells), strict=True)
+    ]
+    responder_cells = [
+        ResponderCell(people, icc, difference, n, seed)
+        for people in PEOPLE
         for icc in (0.3, 0.7)
-        for d in (0.0, 0.5, 1.0)
+        for difference in (0.0, 0.5, 1.0)
     ]
-    progress.say("responders")
+    responder_rows = [
+        (n, c.people, c.icc, c.difference, list(found.values()))
+        for c, found in zip(
+            responder_cells, study.run(run_responders, responder_cells), strict=True
+        )
+    ]
+    cells = list_cells(n, min(options.fewer or n, n), seed)
+    common = {m.name for m in MODELS if m.is_common}
+    cells.sort(key=lambda c: c.model not in common)  # a study that is stopped has the main ones
+    outcomes = [
+        Outcome(**{k: v for k, v in asdict(c).items() if k not in ("simulated", "seed")}, **found)
+        for c, found in zip(cells, study.run(run_cell, cells), strict=True)
+    ]
     order = {(m.name, method): k for k, m in enumerate(MODELS) for method in m.methods}
     outcomes.sort(key=lambda o: order[o.model, o.method])
     if options.raw:
         lines = [json.dumps(asdict(o)) for o in outcomes]
         options.raw.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    publish(build_page(outcomes, f_rows, responder_rows, options, progress.seconds), options.output)
+    publish(
+        build_page(outcomes, f_rows, responder_rows, options, study.cpu_seconds), options.output
+    )
 
 
 if __name__ == "__main__":

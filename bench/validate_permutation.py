@@ -11,13 +11,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from reporting import DOCS, Progress, describe_command, describe_versions, markdown_table, publish
+from cells import Found, Study, add_resume
+from reporting import DOCS, describe_command, describe_versions, markdown_table, publish
 
 from connectrial.errors import ModelError
 from connectrial.stats.network_permutation import permute_networks
@@ -121,7 +121,7 @@ def simulate(case: Case, table: pd.DataFrame, n_trials: int, rng) -> np.ndarray:
     return y
 
 
-def run_case(case: Case) -> Outcome:
+def run_case(case: Case) -> Found:
     """All trials of a case, batch by batch."""
     key = [case.seed, case.people, round(100 * case.missing), round(100 * case.icc), len(case.term)]
     rng = np.random.default_rng(key)
@@ -145,7 +145,7 @@ def run_case(case: Case) -> Outcome:
         else:
             p += list(all_trials(case, setup, n_batch, rng))
     error = float(np.mean(np.array(p) <= ALPHA)) if p else np.nan
-    return Outcome(case=case, n_tested=len(p), error=error, fewest=fewest)
+    return {"n_tested": len(p), "error": error, "fewest": fewest}
 
 
 def prepare(case: Case, values: np.ndarray, table: pd.DataFrame) -> Setup:
@@ -349,11 +349,10 @@ def main() -> None:
         "--slow-repetitions", type=int, help="of components and refits; default all"
     )
     parser.add_argument("--permutations", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=20210122)
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--output", type=Path, default=DOCS / "validation-permutation.md")
+    add_resume(parser)
     options = parser.parse_args()
-    progress = Progress()
+    study = Study(options.resume, options.jobs)
     check_shortcut()
     n_slow = options.slow_repetitions or options.repetitions
     common = {"n_permutations": options.permutations, "seed": options.seed}
@@ -370,14 +369,14 @@ def main() -> None:
         for n in (10, 20)
         for missing in SHARES_MISSING
     ]
-    with ProcessPoolExecutor(options.jobs) as pool:
-        fast = _collect(pool.map(run_case, fast_cases), progress)
-        slow = _collect(pool.map(run_case, slow_cases), progress)
+    cases = [*slow_cases, *fast_cases]
+    found = study.run(run_case, cases)
+    outcomes = [Outcome(case=case, **f) for case, f in zip(cases, found, strict=True)]
+    slow, fast = outcomes[: len(slow_cases)], outcomes[len(slow_cases) :]
     page = PAGE.format(
         made=(
             f"Made by `{describe_command(__file__)}` (seed {options.seed}) in "
-            f"{progress.seconds / 60:.0f} minutes of wall time on {options.jobs} "
-            f"core{'s' if options.jobs > 1 else ''}; "
+            f"{study.cpu_seconds / 60:.0f} minutes of processor time; "
             f"{describe_versions('connectrial', 'numpy', 'scipy', 'pandas')}."
         ),
         people="10, 20 or 40",
@@ -403,7 +402,7 @@ def main() -> None:
             ],
             fast_rows(fast),
         ),
-        slow_trials=n_slow,
+        slow_trials=f"{n_slow:,}",
         slow_mcse=_rate(float(np.sqrt(0.05 * 0.95 / n_slow))),
         slow=markdown_table(
             ["statistic", "model", "people", "missing", "error", "no test", "verdict"],
@@ -422,17 +421,6 @@ def main() -> None:
         ),
     )
     publish(page, options.output)
-
-
-def _collect(outcomes, progress: Progress) -> list[Outcome]:
-    found = []
-    for o in outcomes:
-        found.append(o)
-        c = o.case
-        progress.say(
-            f"{c.term} {c.model} {c.statistic} {c.people} {c.missing} {c.icc}: {o.error:.3f}"
-        )
-    return found
 
 
 if __name__ == "__main__":
