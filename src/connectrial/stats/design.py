@@ -6,7 +6,9 @@ levels, the rank and the rows that were left out are part of the result.
 
 from __future__ import annotations
 
+import ast
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -136,6 +138,11 @@ class Design:
         Returns
         -------
         (n_grid, n_columns) array
+
+        Raises
+        ------
+        ModelError
+            If the formula makes levels of a number (``C(t)``) and the grid has others.
         """
         ready = grid.assign(
             **{
@@ -143,7 +150,17 @@ class Design:
                 for name, levels in self.levels.items()
             }
         )
-        rows = self.spec.get_model_matrix(ready, context={})
+        from formulaic.errors import DataMismatchWarning
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DataMismatchWarning)
+            try:
+                rows = self.spec.get_model_matrix(ready, context={})
+            except DataMismatchWarning as error:
+                raise ModelError(
+                    f"formula {self.formula!r}: C() makes levels of a number, which cannot be held at "
+                    "its mean; give the column as text or as a Categorical instead"
+                ) from error
         return np.asarray(rows, dtype=np.float64)
 
 
@@ -336,9 +353,32 @@ def _variables(fixed: str) -> list[str]:
     from formulaic.errors import FormulaicError
 
     try:
-        return sorted(str(name) for name in Formula(fixed).required_variables)
+        formula = Formula(fixed)
+        names = {str(name) for name in formula.required_variables}
+        factors = {str(factor) for term in formula for factor in term.factors}
     except (FormulaicError, SyntaxError, AttributeError) as error:
         raise ModelError(f"formula {fixed!r}: cannot be read: {error}") from error
+    return sorted(names.union(*(_transformed(factor) for factor in factors)))
+
+
+def _transformed(factor: str) -> set[str]:
+    """Variables of transformations such as ``poly(t, 2)``, which formulaic forgets to list."""
+    from formulaic.transforms import TRANSFORMS
+
+    try:
+        calls = [one for one in ast.walk(ast.parse(factor)) if isinstance(one, ast.Call)]
+    except SyntaxError:  # names in backticks; formulaic lists those itself
+        return set()
+    inside = [
+        name.id
+        for call in calls
+        if isinstance(call.func, ast.Name)
+        and getattr(TRANSFORMS.get(call.func.id), "__is_stateful_transform__", False)
+        for part in (*call.args, *call.keywords)
+        for name in ast.walk(part)
+        if isinstance(name, ast.Name)
+    ]
+    return set(inside) - set(TRANSFORMS)
 
 
 def _expand(

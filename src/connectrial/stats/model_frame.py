@@ -58,7 +58,9 @@ def read_frame(
         if isinstance(column, pd.DataFrame):
             raise ModelError(f"data: more than one column is called {name!r}; rename one")
         columns[name] = _code(column, coding[name]) if name in coding else _read_column(column)
-    return pd.DataFrame({name: list_like.array for name, list_like in columns.items()})
+    return pd.DataFrame(
+        {name: list_like.array for name, list_like in columns.items()}, index=range(len(data))
+    )
 
 
 def _read_column(column: pd.Series[Any]) -> pd.Series[Any]:
