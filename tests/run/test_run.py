@@ -413,11 +413,12 @@ def test_edges_by_permutation(tiny, tmp_path, method):
 @pytest.mark.parametrize(
     ("df", "n_subjects", "said"),
     [
-        ("residual", 12, "residual df are too liberal for 11 people"),
+        ("residual", 12, "residual df are too liberal for a random intercept with 20 people"),
         (
             "satterthwaite",
             9,
-            "satterthwaite df are somewhat liberal for 8 people with missing visits",
+            "satterthwaite df are too liberal for a random intercept with 10 people or fewer and "
+            "missing visits",
         ),
         ("satterthwaite", 14, None),
         ("kenward-roger", 9, None),

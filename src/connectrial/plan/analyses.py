@@ -17,7 +17,9 @@ from connectrial.plan.crossover import (
     within_treatments,
 )
 from connectrial.plan.people import People
-from connectrial.stats.design import Design, build_design
+from connectrial.stats.design import Design, build_design, terms_formula
+from connectrial.stats.grammar import parse_formula
+from connectrial.stats.validity import f_test_notes, main_effect_notes, validity_notes
 from connectrial.study import (
     AdjustMethod,
     ExplorationSection,
@@ -29,10 +31,6 @@ from connectrial.study import (
 )
 from connectrial.study_checks import expanded_terms, grouping_variables, term_variables
 from connectrial.trial.visits import CONTROLS
-
-#: Numbers of people at which the validation study found too many false positives.
-SMALL_TRIAL = 20
-TINY_TRIAL = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -268,10 +266,7 @@ def response_note(study: Study, terms: Sequence[str]) -> tuple[str, ...]:
             "changed, and is no effect of treatment"
         )
         if name not in terms:
-            notes.append(
-                f"the model has no main effect of {name}, so a difference at baseline between its levels "
-                f"is charged to the interaction; the model with {name} stands beside it as sensitivity"
-            )
+            notes.append(f"the model with {name} stands beside this one as sensitivity")
     return tuple(notes)
 
 
@@ -392,33 +387,20 @@ def with_design(
         reference_levels=design.reference_levels,
         rank=design.rank,
         problems=tuple(problems),
-        notes=(*plan.notes, *notes, *_validity_notes(plan.model, used)),
+        notes=(*plan.notes, *notes, *_validity_notes(plan, design, used)),
     )
 
 
-def _validity_notes(model: ModelSection, used: pd.DataFrame) -> list[str]:
-    """Warn where simulation found the declared degrees of freedom wanting (docs, Validation)."""
-    people = used["subject"].nunique()
-    place = "place" if "place" in used else "visit"
-    visits = used[place].nunique()
-    incomplete = bool((used.groupby("subject")[place].nunique() < visits).any())
-    better = "Kenward-Roger keeps to .05 more closely and stands beside it"
-    if model.df == "none" and people <= SMALL_TRIAL:
-        return [
-            f"the normal distribution (df = none) is too liberal for {people} people: simulated errors "
-            f"at .05 reached .13; {better}"
-        ]
-    if model.df == "residual" and people <= SMALL_TRIAL:
-        return [
-            f"residual df are too liberal for {people} people in some settings: simulated errors at .05 "
-            f"reached .07 to .13; {better}"
-        ]
-    if model.df in ("satterthwaite", "between-within") and people <= TINY_TRIAL and incomplete:
-        return [
-            f"{model.df} df are somewhat liberal for {people} people with missing visits: simulated "
-            f"errors at .05 reached .08; {better}"
-        ]
-    return []
+def _validity_notes(plan: PlannedAnalysis, design: Design, used: pd.DataFrame) -> list[str]:
+    """Warn where simulation found a model or its degrees of freedom wanting (docs, Validation)."""
+    assert plan.model is not None  # noqa: S101 - only models come here
+    grouped = [term if term.startswith("(") else f"({term})" for term in plan.model.random_terms]
+    parsed = parse_formula(terms_formula([*grouped, *filter(None, [plan.model.covariance])]))
+    notes = list(main_effect_notes(design, parsed))
+    notes += validity_notes(parsed, used, df=plan.model.df)
+    if any(len(design.columns_of(test)) > 1 for test in plan.tests):
+        notes += f_test_notes(parsed, used, df=plan.model.df)
+    return notes
 
 
 def coding_of(model: ModelSection, rows: pd.DataFrame) -> dict[str, dict[str, float]]:

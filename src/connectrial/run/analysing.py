@@ -11,7 +11,6 @@ import pandas as pd
 
 from connectrial.errors import ConnectrialError
 from connectrial.plan import Plan, PlannedAnalysis
-from connectrial.plan.analyses import SMALL_TRIAL
 from connectrial.results import COLUMNS, Result, tidy
 from connectrial.run.comparing import mixed_comparison
 from connectrial.run.crossing import (
@@ -134,15 +133,9 @@ def _mixed(
         rows = estimate_rows(plan, fit, unit=unit) + contrast_rows(plan, fit, unit=unit)
     except ConnectrialError as error:
         return failed(plan, error.problems)
-    notes = [*plan.notes, *fit.notes]
-    if fit.singular:
-        few = (
-            "; in trials of this size its df are then somewhat liberal (simulated errors up to .08)"
-        )
-        notes.append(
-            "the variance between people was estimated as zero (singular fit)"
-            + (few if fit.n_subjects <= SMALL_TRIAL and fit.df_method != "residual" else "")
-        )
+    notes = list(dict.fromkeys([*plan.notes, *fit.notes]))
+    if fit.singular and not any("singular fit" in note for note in notes):
+        notes.append("the variance between people was estimated as zero (singular fit)")
     lost = fit.design.dropped.get(outcome, 0)
     if lost:
         notes.append(f"{lost} planned observations have no {outcome} and are left out")

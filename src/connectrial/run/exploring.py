@@ -80,7 +80,8 @@ def analyse_edges(
     rows = _summary_rows(plan, fits, table, column, how)
     if permuted is not None:
         rows += _component_rows(plan, permuted, column, how)
-    notes = [*plan.notes, *(permuted.flags if permuted is not None else ())]
+    notes = list(dict.fromkeys([*plan.notes, *fits.notes]))
+    notes += permuted.flags if permuted is not None else ()
     if known < len(table):
         notes.append(f"{len(table) - known} edges have no estimate; the table says why")
     result = Result(

@@ -21,6 +21,7 @@ from connectrial.stats.patterns import RandomBlock
 from connectrial.stats.random_effects import component_names, random_blocks, restrict_blocks
 from connectrial.stats.solution import check_df_method
 from connectrial.stats.structured_edges import fit_random_edges, fit_visit_edges
+from connectrial.stats.validity import main_effect_notes, validity_notes
 from connectrial.stats.visits import VisitTable, check_pairs, read_visits, restrict_visits
 from connectrial.stats.visits import component_names as visit_names
 
@@ -59,6 +60,9 @@ class EdgeFits:
     column_flags : dict
         What a reader must know of a column of the design at every edge: that it cannot be
         estimated, is confounded, or hangs on a single person; under an empty name, of all.
+    notes : tuple of str
+        What a reader must know of all fits: where simulation found the degrees of freedom too
+        liberal for a model and a trial of this size (docs, Validation).
     design : Design
         On all complete rows; edges with missing values use fewer.
     """
@@ -78,7 +82,17 @@ class EdgeFits:
     n_subjects: NDArray[np.intp]
     flags: NDArray[np.object_]
     column_flags: dict[str, str]
+    notes: tuple[str, ...]
     design: Design
+
+    def __str__(self) -> str:
+        counts = pd.Series(self.flags[self.flags != ""]).value_counts()
+        said = [
+            *self.notes,
+            *(f"{name}: {flag}" if name else flag for name, flag in self.column_flags.items()),
+            *(f"{count} edge{'s' * (count > 1)}: {flag}" for flag, count in counts.items()),
+        ]
+        return "\n".join([repr(self), *(["", "Notes:", *(f"- {n}" for n in said)] if said else [])])
 
     def __repr__(self) -> str:
         terms, edges = self.estimate.shape
@@ -173,8 +187,26 @@ def fit_edges(
         n_subjects=out.n_subjects,
         flags=out.flags,
         column_flags=_column_flags(design, model),
+        notes=_notes(parsed, design, values, out, df),
         design=design,
     )
+
+
+def _notes(
+    parsed: ParsedFormula, design: Design, values: Array, out: _Store, df: str
+) -> tuple[str, ...]:
+    """Take what simulation says of these degrees of freedom, at the edge with the fewest rows too."""
+    notes = [*main_effect_notes(design, parsed), *validity_notes(parsed, design.frame, df=df)]
+    fitted = np.flatnonzero(np.isfinite(out.deviance))
+    fewest = fitted[out.n_observations[fitted].argmin()] if len(fitted) else -1
+    if fewest >= 0 and out.n_observations[fewest] < design.n_observations:
+        kept = design.frame[np.isfinite(values[design.rows, fewest])]
+        notes += [
+            f"at edges with missing values: {note}"
+            for note in validity_notes(parsed, kept, df=df)
+            if note not in notes
+        ]
+    return tuple(notes)
 
 
 def _column_flags(design: Design, model: _Model) -> dict[str, str]:

@@ -24,6 +24,7 @@ from connectrial.stats.random_optimum import find_random_optimum
 from connectrial.stats.small_matrices import invert_symmetric
 from connectrial.stats.solution import Solution, check_df_method
 from connectrial.stats.standardise import standardise
+from connectrial.stats.validity import fit_notes
 
 Array = NDArray[np.float64]
 
@@ -123,6 +124,7 @@ def fit_mixed(
     variance = variance_table(blocks, solution.parameters)
     flags = column_flags(design, blocks, variance, singular=solution.singular)
     rows = data.index[design.rows]
+    n_subjects = min((len(block.group_names) for block in blocks), default=len(y))
     return MixedFit(
         formula=formula,
         outcome=parsed.outcome,
@@ -133,9 +135,9 @@ def fit_mixed(
         variance=variance,
         deviance=solution.deviance,
         n_observations=len(y),
-        n_subjects=min((len(block.group_names) for block in blocks), default=len(y)),
+        n_subjects=n_subjects,
         singular=solution.singular,
-        notes=(),
+        notes=fit_notes(parsed, design, df=df, singular=solution.singular, n_subjects=n_subjects),
         fitted=pd.Series(y - residual + predicted, index=rows, name="fitted"),
         residuals=pd.Series(residual - predicted, index=rows, name="residual"),
         random_effects=_effect_table(blocks, effects),

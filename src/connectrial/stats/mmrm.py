@@ -16,6 +16,7 @@ from connectrial.stats.model_frame import Coding
 from connectrial.stats.patterns import gather
 from connectrial.stats.solution import Solution, check_df_method
 from connectrial.stats.standardise import standardise
+from connectrial.stats.validity import fit_notes
 from connectrial.stats.visit_optimum import find_visit_optimum
 from connectrial.stats.visits import (
     VisitTable,
@@ -130,7 +131,10 @@ def fit_mmrm(
         n_observations=len(y),
         n_subjects=len(table.subject_names),
         singular=False,
-        notes=_notes(table, term.visit),
+        notes=(
+            *_notes(table, term.visit),
+            *fit_notes(parsed, design, df=df, singular=False, n_subjects=len(table.subject_names)),
+        ),
         fitted=pd.Series(fitted, index=rows, name="fitted"),
         residuals=pd.Series(y - fitted, index=rows, name="residual"),
         random_effects=pd.DataFrame(columns=["group", "level", "effect", "estimate"]),

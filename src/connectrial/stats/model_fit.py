@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from connectrial.errors import ModelError
 from connectrial.stats.design import Design
+from connectrial.stats.grammar import parse_formula
 from connectrial.stats.inference import (
     DfMethod,
     as_table,
@@ -21,6 +22,7 @@ from connectrial.stats.inference import (
 from connectrial.stats.margins import mean_rows, term_hypotheses
 from connectrial.stats.solution import Solution, choose_df
 from connectrial.stats.summary import summarise
+from connectrial.stats.validity import f_test_notes, fit_notes
 
 Array = NDArray[np.float64]
 Weights = Mapping[str, float] | Mapping[str, Mapping[str, float]] | Sequence[float] | Array
@@ -57,7 +59,8 @@ class MixedFit:
     singular : bool
         The optimum lies on the boundary: a variance is zero, or a correlation one.
     notes : tuple of str
-        What a reader must know of this fit.
+        What a reader must know of this fit; also where simulation found the degrees of freedom too
+        liberal for a model and a trial of this size (docs, Validation).
     fitted, residuals : Series
         Fixed part plus predicted random effects, and outcome minus that; indexed as the rows used.
     random_effects : DataFrame
@@ -114,10 +117,15 @@ class MixedFit:
         ModelError
             If there is no such method, or it does not fit this model.
         """
+        about_df = self._simulated(self.df_method)
         return replace(
             self,
             df_method=method,
             estimates=estimate_table(self.design, self.solution, method, self.column_flags),
+            notes=(
+                *(note for note in self.notes if note not in about_df),
+                *self._simulated(method),
+            ),
         )
 
     def test(self, term: str) -> pd.DataFrame:
@@ -234,6 +242,16 @@ class MixedFit:
         found = [self._f_row(rows) for rows in hypotheses.values()]
         return as_table(found, list(hypotheses), index_name="term")
 
+    def _simulated(self, method: str) -> tuple[str, ...]:
+        """Take what simulation says about the degrees of freedom of a method, for this fit."""
+        return fit_notes(
+            parse_formula(self.formula),
+            self.design,
+            df=method,
+            singular=self.singular,
+            n_subjects=self.n_subjects,
+        )
+
     def _unit(self, column: str) -> Array:
         row = np.zeros(len(self.design.columns))
         row[self.design.columns.index(column)] = 1.0
@@ -298,10 +316,12 @@ class MixedFit:
             row = empty_row(df_method=self.df_method, flags="; ".join(["not estimable", *flags]))
             return {**row, "statistic_name": "F", "df_numerator": len(wanted)}
         result = self._df().test_rows(kept)
-        row = coefficient_row(
+        if len(kept) > 1:
+            parsed = parse_formula(self.formula)
+            flags = [*flags, *f_test_notes(parsed, self.design.frame, df=self.df_method)]
+        return coefficient_row(
             replace(result, estimate=np.nan), df_method=self.df_method, flags="; ".join(flags)
         )
-        return row
 
     def _common_flags(self) -> list[str]:
         flag = self.column_flags.get("", "")
