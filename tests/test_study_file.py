@@ -173,6 +173,51 @@ WRONG = {
         ("[sets.amygdala]", '[atlas]\noverlap = "both"\n[sets.amygdala]'),
         ["[atlas] overlap:", "'allow'"],
     ),
+    "permutations where nothing is permuted": (
+        ('test = "visit:arm"', 'test = "visit:arm"\nn_permutations = 100'),
+        [
+            "[[exploration]] 'Every edge': n_permutations belongs to max, tfnbs, nbs-extent and "
+            "nbs-intensity; method is 'fdr_bh', which permutes nothing"
+        ],
+    ),
+    "a baseline that a remission does not look at": (
+        ("min_percent_decrease = 50", "below = 10"),
+        ["[endpoints.response]: baseline belongs to min_percent_decrease"],
+    ),
+    "a baseline that a score does not look at": (
+        ('name = "MADRS"\nscale', 'name = "MADRS"\nbaseline = "before"\nscale'),
+        [
+            "[[clinical]] 'MADRS': baseline = 'before' changes nothing, because outcome is 'score' and "
+            "model 'change' has no term 'baseline'"
+        ],
+    ),
+    "a coding that no term uses": (
+        (
+            'df = "satterthwaite"',
+            'df = "satterthwaite"\ncoding = { time = { before = 0, after = 1 } }',
+        ),
+        ["[model.change] coding.time: no term of this model uses 'time'"],
+    ),
+    "full likelihood where edges have none": (
+        ('df = "satterthwaite"', 'df = "satterthwaite"\nreml = false'),
+        ["[[exploration]] 'Every edge': edges are fitted by restricted maximum likelihood"],
+    ),
+    "Kenward-Roger without restricted likelihood": (
+        ('df = "satterthwaite"', 'df = "kenward-roger"\nreml = false'),
+        ["[model.change]: df = 'kenward-roger' needs restricted maximum likelihood"],
+    ),
+    "nothing that ties visits together": (
+        ('random = ["1 | subject"]', "random = []"),
+        ["[model.change]: random is empty"],
+    ),
+    "controls that nobody declared": (
+        ('tests = ["visit:arm"]\nrole', 'tests = ["visit:arm"]\nwho = "controls"\nrole'),
+        ["[[hypothesis]] 'Visual': who = 'controls', but the study does not say who these are"],
+    ),
+    "a scale without a score": (
+        ("minimum = 0\nmaximum = 60", "minimum = 60\nmaximum = 0"),
+        ["[scales.MADRS]: minimum = 60 is not below maximum = 0"],
+    ),
     "an endpoint with two rules": (
         ("min_percent_decrease = 50", "min_percent_decrease = 50\nbelow = 10"),
         ["[endpoints.response]: needs exactly one of min_percent_decrease, below, at_most"],

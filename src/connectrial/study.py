@@ -699,6 +699,15 @@ class ExplorationSection(Section):
     who: WhoName | None = Field(None, description="Who enters; default: patients, or everyone")
 
     @model_validator(mode="after")
+    def _permutes(self) -> ExplorationSection:
+        if "n_permutations" in self.model_fields_set and self.method in get_args(AdjustMethod):
+            raise ValueError(
+                f"n_permutations belongs to max, tfnbs, nbs-extent and nbs-intensity; method is "
+                f"{self.method!r}, which permutes nothing; leave one of them out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _threshold(self) -> ExplorationSection:
         if self.method.startswith("nbs") != (self.threshold is not None):
             raise ValueError(
@@ -808,6 +817,16 @@ class ModelSection(Section):
         if self.covariance is not None and "random" in self.model_fields_set and self.random:
             raise ValueError(
                 "random and covariance both say how visits of a person hang together; keep one"
+            )
+        if self.covariance is None and not self.random:
+            raise ValueError(
+                "random is empty, so nothing says how visits of a person hang together; write "
+                'random = ["1 | subject"], or a covariance'
+            )
+        if not self.reml and self.df.startswith("kenward-roger"):
+            raise ValueError(
+                f"df = {self.df!r} needs restricted maximum likelihood; leave reml = false out, or take "
+                "df = 'satterthwaite'"
             )
         return self
 

@@ -99,6 +99,7 @@ def _deeper_problems(study: Study, *, whole: bool) -> list[str]:
         *_exposure_problems(study),
         *trial_problems(study),
         *_model_variables(study),
+        *_without_effect(study),
         *_family_sizes(study),
     ]
 
@@ -255,6 +256,51 @@ def _crossover_problems(study: Study) -> list[str]:
         for one in study.exploration
         if one.method in ("max", "tfnbs", "nbs-extent", "nbs-intensity")
     ]
+    return problems
+
+
+def _without_effect(study: Study) -> list[str]:
+    """Find keys that were set and would change nothing."""
+    problems = []
+    for name, model in study.model.items():
+        used = {variable for term in model.fixed for variable in term_variables(term)}
+        used |= set(grouping_variables(model))
+        problems += [
+            f"[model.{name}] coding.{variable}: no term of this model uses {variable!r}"
+            + did_you_mean(variable, sorted(used))
+            + "; leave the coding out or use the variable"
+            for variable in model.coding
+            if variable not in used
+        ]
+    for exploration in study.exploration:
+        one = study.model.get(exploration.model)
+        if one is not None and not one.reml:
+            problems.append(
+                f"[[exploration]] {exploration.name!r}: edges are fitted by restricted maximum likelihood, "
+                f"but model {exploration.model!r} has reml = false; give the exploration a model of its own"
+            )
+    for clinical in study.clinical:
+        one = study.model.get(clinical.model or "")
+        if one is None or clinical.baseline is None or clinical.measure == "change":
+            continue
+        if "baseline" not in {v for term in one.fixed for v in term_variables(term)}:
+            problems.append(
+                f"[[clinical]] {clinical.name!r}: baseline = {clinical.baseline!r} changes nothing, because "
+                f"outcome is 'score' and model {clinical.model!r} has no term 'baseline'; leave it out, "
+                "set outcome = 'change', or add the term"
+            )
+    people = (
+        [("hypothesis", one.name, one.who) for one in study.hypothesis]
+        + [("clinical", one.name, one.who) for one in study.clinical]
+        + [("exploration", one.name, one.who) for one in study.exploration]
+    )
+    has_controls = study.groups is not None and study.groups.controls is not None
+    for section, name, who in people:
+        if (who == "patients" and study.groups is None) or (who == "controls" and not has_controls):
+            problems.append(
+                f"[[{section}]] {name!r}: who = {who!r}, but the study does not say who these are; add "
+                "[groups] with column, patients, controls, or leave who out"
+            )
     return problems
 
 

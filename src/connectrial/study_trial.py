@@ -215,6 +215,14 @@ class ScaleSection(Section):
         raise ValueError("must be a scale's name, a file that ends in .toml, or a table")
 
     @model_validator(mode="after")
+    def _range(self) -> ScaleSection:
+        if self.minimum is not None and self.maximum is not None and self.minimum >= self.maximum:
+            raise ValueError(
+                f"minimum = {self.minimum:g} is not below maximum = {self.maximum:g}; no score is allowed"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _needs_definition(self) -> ScaleSection:
         lacking = [
             name
@@ -265,6 +273,11 @@ class EndpointSection(Section):
             raise ValueError("needs exactly one of min_percent_decrease, below, at_most")
         if self.min_percent_decrease is not None and self.baseline is None:
             raise ValueError("min_percent_decrease needs 'baseline'")
+        if self.min_percent_decrease is None and self.baseline is not None:
+            raise ValueError(
+                "baseline belongs to min_percent_decrease; below and at_most judge the score at 'visit' "
+                "alone; leave baseline out"
+            )
         return self
 
     @property

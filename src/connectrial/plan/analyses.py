@@ -17,7 +17,7 @@ from connectrial.plan.crossover import (
     within_treatments,
 )
 from connectrial.plan.people import People
-from connectrial.stats.design import Design, build_design, terms_formula
+from connectrial.stats.design import Design, build_design
 from connectrial.stats.grammar import parse_formula
 from connectrial.stats.validity import f_test_notes, main_effect_notes, validity_notes
 from connectrial.study import (
@@ -394,8 +394,7 @@ def with_design(
 def _validity_notes(plan: PlannedAnalysis, design: Design, used: pd.DataFrame) -> list[str]:
     """Warn where simulation found a model or its degrees of freedom wanting (docs, Validation)."""
     assert plan.model is not None  # noqa: S101 - only models come here
-    grouped = [term if term.startswith("(") else f"({term})" for term in plan.model.random_terms]
-    parsed = parse_formula(terms_formula([*grouped, *filter(None, [plan.model.covariance])]))
+    parsed = parse_formula(plan.formula)
     notes = list(main_effect_notes(design, parsed))
     notes += validity_notes(parsed, used, df=plan.model.df)
     if any(len(design.columns_of(test)) > 1 for test in plan.tests):
