@@ -412,7 +412,8 @@ def _design_problems(
 ) -> tuple[list[str], list[str]]:
     problems, notes = [], []
     for column, why in design.notes.items():
-        notes.append(f"{column} cannot be estimated: {why}")
+        partner = column in design.estimable_columns
+        notes.append(f"{column}: {why}" if partner else f"{column} cannot be estimated: {why}")
     for test in plan.tests:
         columns = design.columns_of(test)
         lost = [column for column in columns if column in design.notes]

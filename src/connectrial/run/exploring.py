@@ -81,6 +81,8 @@ def analyse_edges(
     if permuted is not None:
         rows += _component_rows(plan, permuted, column, how)
     notes = list(dict.fromkeys([*plan.notes, *fits.notes]))
+    if column in fits.column_flags:
+        notes.append(f"{column}: {fits.column_flags[column]}")
     notes += permuted.flags if permuted is not None else ()
     if known < len(table):
         notes.append(f"{len(table) - known} edges have no estimate; the table says why")

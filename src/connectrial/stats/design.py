@@ -206,6 +206,8 @@ def build_design(
     )
     missing = frame.isna()
     used = np.flatnonzero(~missing.to_numpy().any(axis=1))
+    if not len(data):
+        raise ModelError(f"formula {text!r}: the data have no rows")
     if not len(used):
         raise ModelError(
             f"formula {text!r}: no row is complete; missing values: "

@@ -122,7 +122,9 @@ def fit_mixed(
         start=np.zeros(len(y)),
     )
     variance = variance_table(blocks, solution.parameters)
-    flags = column_flags(design, blocks, variance, singular=solution.singular)
+    flags = column_flags(
+        design, blocks, variance, outcome=parsed.outcome, singular=solution.singular
+    )
     rows = data.index[design.rows]
     n_subjects = min((len(block.group_names) for block in blocks), default=len(y))
     return MixedFit(
@@ -166,7 +168,12 @@ def read_outcome(outcome: str, design: Design, data: pd.DataFrame) -> Array:
 
 
 def column_flags(
-    design: Design, blocks: Sequence[RandomBlock], variance: pd.DataFrame, *, singular: bool
+    design: Design,
+    blocks: Sequence[RandomBlock],
+    variance: pd.DataFrame,
+    *,
+    outcome: str,
+    singular: bool,
 ) -> dict[str, str]:
     """Collect what a reader must know of single columns, and of all under an empty name."""
     everywhere = []
@@ -175,7 +182,7 @@ def column_flags(
         zero = components[(components["effect_2"] == "") & (components["estimate"] <= 0)]
         names = [f"variance of {name} is zero" for name in zero.index]
         everywhere.append("singular: " + (", ".join(names) or "random effects are collinear"))
-    everywhere += missing_flags(design)
+    everywhere += missing_flags(design, outcome)
     flags = {"": "; ".join(everywhere)}
     if blocks:
         coarsest = min(blocks, key=lambda block: len(block.group_names))
@@ -183,12 +190,12 @@ def column_flags(
     return flags
 
 
-def missing_flags(design: Design) -> list[str]:
-    """Name the variables of the fixed part that are missing in rows, with how many."""
+def missing_flags(design: Design, outcome: str | None = None) -> list[str]:
+    """Name the variables, but for the outcome, that are missing in rows, with how many."""
     return [
-        f"{count} rows left out: {name} is missing"
+        f"{count} row{'s' * (count > 1)} left out: {name} is missing"
         for name, count in design.dropped.items()
-        if name in design.levels or name in design.numeric
+        if name != outcome
     ]
 
 

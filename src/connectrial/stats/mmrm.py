@@ -116,7 +116,7 @@ def fit_mmrm(
         subject=table.subject,
     )
     fitted = design.matrix[:, design.estimable] @ solution.beta
-    flags = {"": "; ".join(missing_flags(design))}
+    flags = {"": "; ".join(missing_flags(design, parsed.outcome))}
     flags |= single_subject_flags(design, table.subject, term.subject)
     rows = data.index[design.rows]
     return MixedFit(
