@@ -37,9 +37,11 @@ bench: $(VENV)/.installed-dev  ## speed: every bench/bench_*.py
 	  if [ -e "$$script" ]; then echo "== $$script"; $(VENV)/bin/python "$$script"; \
 	  else echo "There is no bench/bench_*.py yet."; fi; done
 
+# Hours of work: what is done is kept in bench/.cells, so that it can be stopped and continued.
 validate: $(VENV)/.installed-dev  ## error rates and coverage by simulation: every bench/validate_*.py
 	@set -e; for script in bench/validate_*.py; do \
-	  if [ -e "$$script" ]; then echo "== $$script"; $(VENV)/bin/python "$$script"; \
+	  if [ -e "$$script" ]; then echo "== $$script"; \
+	  $(VENV)/bin/python "$$script" --resume "bench/.cells/$$(basename "$$script" .py).jsonl"; \
 	  else echo "There is no bench/validate_*.py yet."; fi; done
 
 docs: $(VENV)/.installed-docs  ## the documentation (docs/_build/html/index.html)
@@ -47,7 +49,7 @@ docs: $(VENV)/.installed-docs  ## the documentation (docs/_build/html/index.html
 	@echo "The documentation: $$(pwd)/docs/_build/html/index.html"
 
 clean:  ## remove what was made here, the environment too
-	rm -rf $(VENV) demo-trial build dist docs/_build docs/generated docs/gallery
+	rm -rf $(VENV) bench/.cells demo-trial build dist docs/_build docs/generated docs/gallery
 	rm -rf docs/sg_execution_times.rst .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests docs bench -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reporting import Progress, describe_versions
+from reporting import Progress, describe_command, describe_versions
 
 Job = Any  # a frozen dataclass of numbers and words, the seed among them
 Found = dict[str, Any]
@@ -27,6 +27,11 @@ def add_resume(parser: argparse.ArgumentParser) -> None:
         help="JSON lines, one for each cell that is done: cells that it holds (same settings, seed "
         "and versions) are not run again, others are added. Delete it after a change of the engine",
     )
+    parser.add_argument(
+        "--only-done",
+        action="store_true",
+        help="run nothing: write the page of the cells that --resume holds",
+    )
 
 
 @dataclass
@@ -35,34 +40,60 @@ class Study:
 
     path: Path | None
     n_processes: int = 1
+    only_done: bool = False
     progress: Progress = field(default_factory=Progress)
     cpu_seconds: float = 0.0
+    n_left_out: int = 0
+    _cut: str = ""  # what ends a line that a stop cut off
     _done: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Read what is done; a last line that was cut off by a stop is left out."""
         if self.path is None or not self.path.is_file():
             return
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        text = self.path.read_text(encoding="utf-8")
+        self._cut = "" if text.endswith("\n") or not text else "\n"
+        for line in text.splitlines():
             try:
                 record = json.loads(line)
             except json.JSONDecodeError:
                 continue
             self._done[record["key"]] = record
 
-    def run(self, function: Callable[[Job], Found], jobs: Sequence[Job]) -> list[Found]:
-        """What `function` finds for every job, in the order of the jobs."""
+    @classmethod
+    def from_options(cls, options: argparse.Namespace) -> Study:
+        """Set up what `add_resume` asked for."""
+        return cls(options.resume, options.jobs, options.only_done)
+
+    def run(self, function: Callable[[Job], Found], jobs: Sequence[Job]) -> list[tuple[Job, Found]]:
+        """Jobs with what `function` finds for them, in the order of the jobs."""
         keys = [_key(function, job) for job in jobs]
         to_do = [(key, job) for key, job in zip(keys, jobs, strict=True) if key not in self._done]
         name = function.__name__.removeprefix("run_")
         self.progress.say(
             f"{name}: {len(jobs)} cells, {len(jobs) - len(to_do)} of them done before"
         )
+        if self.only_done:
+            self.n_left_out += len(to_do)
+            to_do = []
         for n, (key, job, found, seconds) in enumerate(self._go(function, to_do), 1):
             self._keep(key, found, seconds)
             self.progress.say(f"{name} {n} of {len(to_do)}, {seconds:.1f} s: {job}")
-        self.cpu_seconds += sum(self._done[key]["seconds"] for key in keys)
-        return [self._done[key]["found"] for key in keys]
+        done = [
+            (job, self._done[key]) for key, job in zip(keys, jobs, strict=True) if key in self._done
+        ]
+        self.cpu_seconds += sum(record["seconds"] for _, record in done)
+        return [(job, record["found"]) for job, record in done]
+
+    def describe(self, script: str, seed: int) -> str:
+        """Say how a page was made, and of how much of the study."""
+        text = (
+            f"Made by `{describe_command(script)}` (seed {seed}) in {self.cpu_seconds / 60:.0f} minutes of "
+            f"processor time; {describe_versions('connectrial', 'numpy', 'scipy', 'pandas')}."
+        )
+        if self.n_left_out:
+            text += f" {self.n_left_out} cells of the study are not run yet, and not shown."
+        return text
 
     def _go(
         self, function: Callable[[Job], Found], to_do: Sequence[tuple[str, Job]]
@@ -82,7 +113,8 @@ class Study:
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
+                file.write(self._cut + json.dumps(record) + "\n")
+            self._cut = ""
 
 
 def _timed(function: Callable[[Job], Found], job: Job) -> tuple[Found, float]:

@@ -46,6 +46,8 @@ def describe_command(script: str) -> str:
     """Give the command that is running, as one types it at the root of the repository."""
     said, words = [], iter(sys.argv[1:])
     for word in words:
+        if word == "--only-done":
+            continue
         if word.split("=")[0] in ("--resume", "--output", "--raw"):  # where, not what
             if "=" not in word:
                 next(words, None)

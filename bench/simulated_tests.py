@@ -351,12 +351,19 @@ CASES = (
         "paired tests after ANOVA", "drift", visit_pairs(_DRIFT), shares_missing=BOTH, cost="dear"
     ),
     Case("crossover", "period effect", periods, shares_missing=BOTH, cost="dear"),
-    Case("Firth logistic", "30 % events, arm", events(0.3, "y ~ arm"), cost="dear"),
+    Case("Firth logistic", "30 % events, arm", events(0.3, "y ~ arm"), cost="dearest"),
     Case(
-        "Firth logistic", "30 % events, arm and covariate", events(0.3, "y ~ arm + z"), cost="dear"
+        "Firth logistic",
+        "30 % events, arm and covariate",
+        events(0.3, "y ~ arm + z"),
+        cost="dearest",
     ),
     Case(
-        "Firth logistic", "10 % events, arm", events(0.1, "y ~ arm"), cost="dear", people=(20, 40)
+        "Firth logistic",
+        "10 % events, arm",
+        events(0.1, "y ~ arm"),
+        cost="dearest",
+        people=(20, 40),
     ),
     Case("margins", "equal variances", margins(1)),
     Case("margins", "variances 1 : 4", margins(4)),
@@ -372,6 +379,7 @@ CASES = (
             f"variance components, {method}",
             f"ICC {share:.1f}".replace("0.", "."),
             variances(share, method),
+            people=(10, 20) if method == "profile" else (10, 20, 40),
             shares_missing=(0.0,) if method == "profile" else BOTH,
             cost="dearest",
         )

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from cells import Found, Study, add_resume
-from reporting import DOCS, describe_command, describe_versions, markdown_table, publish
+from reporting import DOCS, markdown_table, publish
 
 from connectrial.errors import ModelError
 from connectrial.stats.edgewise import fit_edges
@@ -489,14 +489,9 @@ where the ICC is high.
 """
 
 
-def build_page(outcomes, f_rows, responder_rows, options, cpu_seconds: float) -> str:
+def build_page(outcomes, f_rows, responder_rows, options, made: str) -> str:
     """Put the page together."""
     mcse = _rate(float(np.sqrt(0.05 * 0.95 / options.repetitions)) + 5e-5)
-    made = (
-        f"Made by `{describe_command(__file__)}` (seed {options.seed}) in {cpu_seconds / 60:.0f} minutes of "
-        f"processor time; "
-        f"{describe_versions('connectrial', 'numpy', 'scipy', 'pandas')}."
-    )
     parts = [
         INTRODUCTION.format(
             made=made,
@@ -598,7 +593,7 @@ def main() -> None:
     add_resume(parser)
     options = parser.parse_args()
     n, seed = options.repetitions, options.seed
-    study = Study(options.resume, options.jobs)
+    study = Study.from_options(options)
     f_cells = [
         FCell(model, method, people, missing, options.f_repetitions, seed)
         for people in PEOPLE
@@ -608,7 +603,7 @@ def main() -> None:
     ]
     f_rows = [
         (c.model, c.method, c.people, c.missing, c.repetitions, found["lost"], found["error"])
-        for c, found in zip(f_cells, study.run(run_f_test, f_cells), strict=True)
+        for c, found in study.run(run_f_test, f_cells)
     ]
     responder_cells = [
         ResponderCell(people, icc, difference, n, seed)
@@ -618,16 +613,14 @@ def main() -> None:
     ]
     responder_rows = [
         (n, c.people, c.icc, c.difference, list(found.values()))
-        for c, found in zip(
-            responder_cells, study.run(run_responders, responder_cells), strict=True
-        )
+        for c, found in study.run(run_responders, responder_cells)
     ]
     cells = list_cells(n, min(options.fewer or n, n), seed)
     common = {m.name for m in MODELS if m.is_common}
     cells.sort(key=lambda c: c.model not in common)  # a study that is stopped has the main ones
     outcomes = [
         Outcome(**{k: v for k, v in asdict(c).items() if k not in ("simulated", "seed")}, **found)
-        for c, found in zip(cells, study.run(run_cell, cells), strict=True)
+        for c, found in study.run(run_cell, cells)
     ]
     order = {(m.name, method): k for k, m in enumerate(MODELS) for method in m.methods}
     outcomes.sort(key=lambda o: order[o.model, o.method])

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from cells import Found, Study, add_resume
-from reporting import DOCS, describe_command, describe_versions, markdown_table, publish
+from reporting import DOCS, markdown_table, publish
 
 from connectrial.errors import ModelError
 from connectrial.stats.network_permutation import permute_networks
@@ -352,7 +352,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=DOCS / "validation-permutation.md")
     add_resume(parser)
     options = parser.parse_args()
-    study = Study(options.resume, options.jobs)
+    study = Study.from_options(options)
     check_shortcut()
     n_slow = options.slow_repetitions or options.repetitions
     common = {"n_permutations": options.permutations, "seed": options.seed}
@@ -370,15 +370,11 @@ def main() -> None:
         for missing in SHARES_MISSING
     ]
     cases = [*slow_cases, *fast_cases]
-    found = study.run(run_case, cases)
-    outcomes = [Outcome(case=case, **f) for case, f in zip(cases, found, strict=True)]
-    slow, fast = outcomes[: len(slow_cases)], outcomes[len(slow_cases) :]
+    outcomes = [Outcome(case=case, **found) for case, found in study.run(run_case, cases)]
+    slow = [o for o in outcomes if o.case in set(slow_cases)]
+    fast = [o for o in outcomes if o.case not in set(slow_cases)]
     page = PAGE.format(
-        made=(
-            f"Made by `{describe_command(__file__)}` (seed {options.seed}) in "
-            f"{study.cpu_seconds / 60:.0f} minutes of processor time; "
-            f"{describe_versions('connectrial', 'numpy', 'scipy', 'pandas')}."
-        ),
+        made=study.describe(__file__, options.seed),
         people="10, 20 or 40",
         edges=N_EDGES,
         common=COMMON,

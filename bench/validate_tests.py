@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 from cells import Found, Study, add_resume
-from reporting import DOCS, describe_command, describe_versions, markdown_table, publish
+from reporting import DOCS, markdown_table, publish
 from scipy import stats
-from simulated_tests import ALPHA, CASES, EFFECT, Case
+from simulated_tests import ALPHA, CASES, EFFECT
 
 from connectrial.errors import ModelError
 from connectrial.stats.exact import boschloo_exact, fisher_exact, mcnemar
@@ -39,6 +39,7 @@ SHARES = (0.1, 0.3, 0.5)
 class Cell:
     """One case with a number of people and a share that is missing, as a job."""
 
+    place: int  # in CASES: part of the seed
     name: str
     setting: str
     people: int
@@ -76,17 +77,10 @@ class Outcome:
         return self.rate if self.kind == "error" else 1 - self.rate
 
 
-def find_case(cell: Cell) -> tuple[int, Case]:
-    """The case of a job, and its place in the list, which is part of its seed."""
-    return next(
-        (k, c) for k, c in enumerate(CASES) if (c.name, c.setting) == (cell.name, cell.setting)
-    )
-
-
 def run_case(cell: Cell) -> Found:
     """All repetitions of a case; those without a result are counted."""
-    place, case = find_case(cell)
-    rng = np.random.default_rng([cell.seed, place, cell.people, round(100 * cell.missing)])
+    case = CASES[cell.place]
+    rng = np.random.default_rng([cell.seed, cell.place, cell.people, round(100 * cell.missing)])
     sums: dict[str, int] = {}
     lost = 0
     for _ in range(cell.repetitions):
@@ -179,8 +173,8 @@ def list_cells(options: argparse.Namespace) -> list[Cell]:
         "dearest": options.fewest or options.fewer or options.repetitions,
     }
     return [
-        Cell(case.name, case.setting, people, missing, repetitions[case.cost], options.seed)
-        for case in CASES
+        Cell(place, case.name, case.setting, people, missing, repetitions[case.cost], options.seed)
+        for place, case in enumerate(CASES)
         for people in case.people
         for missing in case.shares_missing
     ]
@@ -191,7 +185,7 @@ def to_outcomes(cell: Cell, found: Found) -> list[Outcome]:
     return [
         Outcome(
             name=cell.name,
-            quantity=key.partition("|")[2],
+            quantity=key.partition("|")[2].replace(" | ", " given "),
             kind=key.partition("|")[0],
             setting=cell.setting,
             people=cell.people,
@@ -302,10 +296,10 @@ caution.
 
 ## Why
 
-Pooled t takes the variances to be equal: with unequal groups the wider of which is the smaller it errs, \
-and Welch's does not. An F test of visits without correction takes sphericity for granted. ANCOVA with \
-unequal residual variances holds while the arms are of equal size. d_av has an approximate interval. \
-Score intervals of ratios and differences hold on average over the true share, not for each.
+Pooled t takes the variances to be equal: where the smaller of two unequal groups varies more it errs, \
+and Welch's does not. An F test of visits without correction takes sphericity for granted; the \
+corrections of Greenhouse-Geisser and Huynh-Feldt stand beside it. Score intervals hold on average over \
+the true share, not for each, and exact ones pay with width for never falling short.
 
 ## Simulated
 
@@ -337,31 +331,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=5000)
     parser.add_argument("--fewer", type=int, help="of tests that read tables; default all")
-    parser.add_argument("--fewest", type=int, help="of intervals of variances; default as fewer")
+    parser.add_argument(
+        "--fewest", type=int, help="of Firth's fits and of intervals of variances; default as fewer"
+    )
     parser.add_argument("--output", type=Path, default=DOCS / "validation-tests.md")
     add_resume(parser)
     options = parser.parse_args()
-    study = Study(options.resume, options.jobs)
+    study = Study.from_options(options)
     cells = list_cells(options)
-    cells.sort(key=lambda c: find_case(c)[1].cost == "dearest")
+    cells.sort(key=lambda c: ("cheap", "dear", "dearest").index(CASES[c.place].cost))
     counts = [CountCell(n, p, q) for n in PEOPLE for p in SHARES for q in SHARES if p >= q]
     changes = [CountCell(n, p, p) for n in PEOPLE[:2] for p in SHARES[1:]]
     outcomes: dict[str, list[Outcome]] = {"simulated": [], "counts": []}
-    for count_cell, found in zip(counts, study.run(run_counts, counts), strict=True):
+    for count_cell, found in study.run(run_counts, counts):
         outcomes["counts"] += count_outcomes("two groups", count_cell, found)
-    for count_cell, found in zip(changes, study.run(run_changes, changes), strict=True):
+    for count_cell, found in study.run(run_changes, changes):
         outcomes["counts"] += count_outcomes("two visits", count_cell, found)
-    for cell, found in zip(cells, study.run(run_case, cells), strict=True):
+    for cell, found in study.run(run_case, cells):
         outcomes["simulated"] += to_outcomes(cell, found)
     headers = ["test", "setting", "quantity", "rate"]
     headers += [*(f"{n} people" for n in PEOPLE), "repetitions", "verdict"]
-    made = (
-        f"Made by `{describe_command(__file__)}` (seed {options.seed}) in "
-        f"{study.cpu_seconds / 60:.0f} minutes of processor time; "
-        f"{describe_versions('connectrial', 'numpy', 'scipy', 'pandas')}."
-    )
     page = PAGE.format(
-        made=made,
+        made=study.describe(__file__, options.seed),
         effect=EFFECT,
         mcse=_say_errors(options),
         failures="\n".join(say_failures(outcomes["simulated"] + outcomes["counts"])) or "Nothing.",
