@@ -283,7 +283,8 @@ def _without_effect(study: Study) -> list[str]:
         one = study.model.get(clinical.model or "")
         if one is None or clinical.baseline is None or clinical.measure == "change":
             continue
-        if "baseline" not in {v for term in one.fixed for v in term_variables(term)}:
+        used = {variable for term in one.fixed for variable in term_variables(term)}
+        if not used & {"baseline", "period_baseline"}:
             problems.append(
                 f"[[clinical]] {clinical.name!r}: baseline = {clinical.baseline!r} changes nothing, because "
                 f"outcome is 'score' and model {clinical.model!r} has no term 'baseline'; leave it out, "
