@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from connectrial import study as sections
 from connectrial.errors import StudyFileError
 from connectrial.fc.censoring import censor_frames
-from connectrial.fc.connectivity import correlate_parcels
 from connectrial.fc.coverage import find_weak_parcels
 from connectrial.fc.denoising import denoise
+from connectrial.fc.estimators import estimate_connectivity
+from connectrial.fc.motion import measure_fd
+from connectrial.fc.subcortex import clean_subcortex
 from connectrial.io.images import extract_with_quality
 from connectrial.io.known_atlases import load_atlas
 from connectrial.plan.making import plan_hash
@@ -260,9 +262,10 @@ def parameters(function: Any) -> dict[str, Any]:
     ("section", "functions", "not_passed"),
     [
         (sections.CensoringSection, [censor_frames], {"min_kept_minutes", "min_kept_fraction"}),
-        (sections.DenoisingSection, [denoise], set()),
+        (sections.MotionSection, [measure_fd], set()),
+        (sections.DenoisingSection, [denoise, clean_subcortex], set()),
         (sections.CoverageSection, [find_weak_parcels], {"action"}),
-        (sections.ConnectivitySection, [correlate_parcels], set()),
+        (sections.ConnectivitySection, [estimate_connectivity], set()),
         (sections.AtlasSection, [load_atlas, extract_with_quality], {"name"}),
         (sections.EndpointSection, [response, remission], set()),
         (sections.ModelSection, [fit_terms], set()),

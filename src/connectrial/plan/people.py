@@ -16,6 +16,7 @@ from connectrial.fc.strategies import check_strategy
 from connectrial.plan.crossover import plan_periods
 from connectrial.plan.exposure import Exposure, plan_exposure
 from connectrial.plan.matched import plan_matching
+from connectrial.plan.quality_rules import apply_motion_rule, quality_problems, timing_notes
 from connectrial.plan.survey import Survey
 from connectrial.study import CensoringSection, EndpointSection, Study
 from connectrial.trial.endpoints import remission, response
@@ -406,6 +407,8 @@ def _scans(
         if one.session is not None
     }
     _check_censoring(study, survey, problems)
+    problems += quality_problems(study, survey)
+    notes += timing_notes(survey)
     kept: dict[str, BoolArray] = {}
     rows = []
     for scan in survey.scans:
@@ -440,6 +443,7 @@ def _scans(
         return table.assign(included=False, analysed=False)[SCAN_COLUMNS], kept
     _count_kept(table, survey, kept)
     _apply_minimum(study.censoring, table, notes)
+    apply_motion_rule(study, survey, table, notes)
     table["included"] = table["reason"] == ""
     analysed = people.loc[table["subject"], "included"].to_numpy(dtype=bool)
     table["analysed"] = table["included"] & analysed

@@ -214,6 +214,8 @@ def rates_panel(results: Results) -> Panel | None:
     """Draw response, remission and the like with their intervals."""
     rows = []
     for result in results.analyses:
+        if result.role == "quality":
+            continue
         own = result.estimates
         own = own[(own["kind"] == "proportion") & own["estimate"].notna()]
         for row in own.to_dict("records"):
