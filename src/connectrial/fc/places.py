@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from connectrial.data import Atlas, FloatArray
 
-_COLUMNS = ("x_mm", "y_mm", "z_mm")
+# Tables of atlases call world coordinates by either; both are mm.
+_COLUMNS = (("x_mm", "y_mm", "z_mm"), ("x", "y", "z"))
 
 
 def parcel_centroids(atlas: Atlas) -> FloatArray:
@@ -15,7 +17,8 @@ def parcel_centroids(atlas: Atlas) -> FloatArray:
     Parameters
     ----------
     atlas : Atlas
-        With columns ``x_mm``, ``y_mm``, ``z_mm`` among its parcels, or a label image. What the
+        With columns ``x_mm``, ``y_mm``, ``z_mm`` (or ``x``, ``y``, ``z``, in mm too) among its
+        parcels, or a label image. What the
         columns say comes first; the image serves parcels without a place there.
 
     Returns
@@ -25,10 +28,12 @@ def parcel_centroids(atlas: Atlas) -> FloatArray:
         tells.
     """
     centres = np.full((len(atlas.parcels), 3), np.nan)
-    if set(_COLUMNS) <= set(atlas.parcels.columns):
-        stated = atlas.parcels[list(_COLUMNS)].to_numpy(dtype=np.float64)
-        complete = np.isfinite(stated).all(axis=1)
-        centres[complete] = stated[complete]
+    for columns in _COLUMNS:
+        if set(columns) <= set(atlas.parcels.columns):
+            cells = [pd.to_numeric(atlas.parcels[name], errors="coerce") for name in columns]
+            stated = np.column_stack([cell.to_numpy(dtype=np.float64) for cell in cells])
+            better = np.isfinite(stated).all(axis=1) & np.isnan(centres).any(axis=1)
+            centres[better] = stated[better]
     unknown = np.isnan(centres).any(axis=1)
     if not unknown.any() or atlas.labels is None or atlas.affine is None:
         return centres

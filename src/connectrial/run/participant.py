@@ -268,9 +268,23 @@ def process_session(job: SessionJob) -> SessionOutcome:
         write_json(job.sidecar, sidecar)
         make_maps(job, made_from=key, sidecar=sidecar)
     except ConnectrialError as error:
-        reason = "; ".join(error.problems)
+        reason = _within_line(error, job)
         return SessionOutcome(subject=job.subject, session=job.session, sidecar=None, reason=reason)
     return SessionOutcome(subject=job.subject, session=job.session, sidecar=sidecar)
+
+
+def _within_line(error: ConnectrialError, job: SessionJob) -> str:
+    """Shorten a message for the table of scans, whose line names the session already."""
+    text = "; ".join(error.problems)
+    for scan in job.scans:
+        run = f"run {scan.run}: " if len(job.scans) > 1 and scan.run is not None else ""
+        for path in (scan.path, scan.confounds, scan.mask):
+            if path is not None:
+                text = text.replace(
+                    f"{path}: ", run if path == scan.path else f"{run}{path.name}: "
+                )
+                text = text.replace(str(path), path.name)
+    return text
 
 
 def finished(job: SessionJob, key: str) -> dict[str, Any] | None:

@@ -103,24 +103,24 @@ def _designs(plan: Plan, values: pd.DataFrame) -> Iterator[_Design]:
     treated = treated.assign(visit=_ordered(treated["visit"], plan.study.visits))
     several = treated["visit"].nunique() > 1
     visit: tuple[str, ...] = ("visit",) if several else ()
-    crossed = [name for name in ("arm", *study.endpoints) if name in treated]
-    alone = several
-    for name in crossed:
-        levels = _ordered(treated[name], plan.people.factors[name])
+    named = {
+        name: _ordered(treated[name], plan.people.factors[name])
+        for name in ("arm", *study.endpoints)
+        if name in treated
+    }
+    crossed = {name: levels for name, levels in named.items() if levels.nunique() > 1}
+    if several and "arm" not in crossed:
+        yield _Design(rows=treated, who=who, fixed=("visit",), tests=("visit",))
+    for name, levels in crossed.items():
         rows = treated.assign(**{name: levels}).loc[levels.notna()]
-        if levels.nunique() < 2:
-            continue
         interaction = (f"visit:{name}",) if several else ()
         first = visit if name == "arm" else ()
-        alone = alone and name != "arm"
         yield _Design(
             rows=rows,
             who=who,
             fixed=(*visit, name, *interaction),
             tests=(*first, name, *interaction),
         )
-    if alone:
-        yield _Design(rows=treated, who=who, fixed=("visit",), tests=("visit",))
     if study.groups is not None and study.groups.controls is not None:
         group = _ordered(values["group"], (study.groups.controls, study.groups.patients))
         if group.nunique() == 2:
