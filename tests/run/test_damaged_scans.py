@@ -285,7 +285,7 @@ def test_short_scans_leave_by_a_message_in_every_order(order, n_frames):
     ("change", "message"),
     [
         (lambda r: r + np.triu(np.full(r.shape, 0.3), 1), "not symmetric: LH_Default_1"),
-        (lambda r: 10.0 * r, "if the matrix holds Fisher z already, say values='z'"),
+        (lambda r: 10.0 * r, "if the file holds Fisher z, set [data] values = 'z'"),
     ],
     ids=["asymmetric", "Fisher z"],
 )

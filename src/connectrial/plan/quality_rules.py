@@ -155,15 +155,21 @@ def batch_sessions(
     Returns
     -------
     DataFrame
-        ``subject``, ``session``, ``batch``, ``visit`` (ordered; controls' own is missing) and
-        ``arm`` or ``group`` where there are any.
+        ``subject``, ``session``, ``batch``, ``visit`` (controls' own is missing) and ``arm`` or
+        ``group`` where there are any, levels in declared order.
     """
     if study.quality.batch is None or scans.empty:
         return pd.DataFrame()
     rows = scans.loc[scans["analysed"]].assign(batch=scans["name"].map(dict(survey.batches)))
     rows = rows.drop_duplicates(["subject", "session"])[["subject", "session", "visit", "batch"]]
-    factors = [name for name in ("arm", "group") if name in subjects]
-    rows = rows.merge(subjects[["subject", *factors]], on="subject", how="left")
+    levels: dict[str, list[str]] = {}
+    if study.arms is not None:
+        levels["arm"] = list(study.arms.levels)
+    if study.groups is not None:
+        levels["group"] = [one for one in (study.groups.patients, study.groups.controls) if one]
+    rows = rows.merge(subjects[["subject", *levels]], on="subject", how="left")
+    for name, order in levels.items():
+        rows[name] = pd.Categorical(rows[name], categories=order, ordered=True)
     rows["visit"] = pd.Categorical(
         rows["visit"].where(rows["visit"] != CONTROLS), categories=list(study.visits), ordered=True
     )
