@@ -11,7 +11,6 @@ from connectrial.errors import did_you_mean
 from connectrial.plan.survey import Survey
 from connectrial.study import Study
 from connectrial.trial.batches import cross_batches, is_inseparable
-from connectrial.trial.visits import CONTROLS
 
 _FROM_IMAGES = ("min_median_tsnr", "min_set_coverage")
 _SERIES_ONLY = {"estimator": "pearson", "shrinkage": "none"}
@@ -170,8 +169,9 @@ def batch_sessions(
     rows = rows.merge(subjects[["subject", *levels]], on="subject", how="left")
     for name, order in levels.items():
         rows[name] = pd.Categorical(rows[name], categories=order, ordered=True)
+    places = [place.name for place in study.places]
     rows["visit"] = pd.Categorical(
-        rows["visit"].where(rows["visit"] != CONTROLS), categories=list(study.visits), ordered=True
+        rows["visit"].where(rows["visit"].isin(places)), categories=places, ordered=True
     )
     return rows
 

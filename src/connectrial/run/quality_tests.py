@@ -11,6 +11,7 @@ import pandas as pd
 
 from connectrial.errors import ConnectrialError
 from connectrial.plan import Plan
+from connectrial.plan.crossover import with_treatments
 from connectrial.plan.quality_rules import batch_sessions
 from connectrial.results import QUALITY_DICTIONARY, REGION_DICTIONARY, Result, tidy
 from connectrial.run.model_rows import estimate_cells
@@ -100,21 +101,26 @@ def _designs(plan: Plan, values: pd.DataFrame) -> Iterator[_Design]:
     if study.groups is not None:
         treated = treated.loc[treated["group"] == study.groups.patients]
         who = f"group {study.groups.patients}"
-    treated = treated.assign(visit=_ordered(treated["visit"], plan.study.visits))
+    if study.is_crossover:
+        treated = with_treatments(treated, study=study, periods=plan.people.periods)
+        order = _ordered(treated["treatment"], study.design.treatments)
+        treated = treated.assign(treatment=order).loc[order.notna()]
+    treated = treated.assign(visit=_ordered(treated["visit"], study.visits))
     several = treated["visit"].nunique() > 1
     visit: tuple[str, ...] = ("visit",) if several else ()
+    factors = {"treatment": study.design.treatments, **plan.people.factors}
     named = {
-        name: _ordered(treated[name], plan.people.factors[name])
-        for name in ("arm", *study.endpoints)
+        name: _ordered(treated[name], factors[name])
+        for name in ("arm", "treatment", *study.endpoints)
         if name in treated
     }
     crossed = {name: levels for name, levels in named.items() if levels.nunique() > 1}
-    if several and "arm" not in crossed:
+    if several and not {"arm", "treatment"} & set(crossed):
         yield _Design(rows=treated, who=who, fixed=("visit",), tests=("visit",))
     for name, levels in crossed.items():
         rows = treated.assign(**{name: levels}).loc[levels.notna()]
         interaction = (f"visit:{name}",) if several else ()
-        first = visit if name == "arm" else ()
+        first = visit if name in ("arm", "treatment") else ()
         yield _Design(
             rows=rows,
             who=who,
@@ -135,7 +141,8 @@ def _designs(plan: Plan, values: pd.DataFrame) -> Iterator[_Design]:
 def _ordered(column: pd.Series, levels: Sequence[str]) -> pd.Series:
     text = column.astype("object").where(column.notna(), None)
     present = [level for level in levels if (text == level).any()]
-    return pd.Series(pd.Categorical(text, categories=present, ordered=True), index=column.index)
+    known = text.where(text.isin(present), None)
+    return pd.Series(pd.Categorical(known, categories=present, ordered=True), index=column.index)
 
 
 def _tests(plan: Plan, values: pd.DataFrame, units: dict[str, str]) -> Result:
@@ -228,7 +235,6 @@ def _unfit(data: pd.DataFrame, measure: str) -> str:
 
 def _changes(plan: Plan, values: pd.DataFrame, visit_fc: pd.DataFrame) -> Result:
     """Relate each person's change of motion to the change of every declared network's FC."""
-    visits = [visit for visit in plan.study.visits if (values["visit"] == visit).any()]
     motion = values.pivot_table(
         index="subject", columns="visit", values="mean_fd_mm", observed=True
     )
@@ -237,12 +243,12 @@ def _changes(plan: Plan, values: pd.DataFrame, visit_fc: pd.DataFrame) -> Result
     for system in plan.systems:
         mine = visit_fc.loc[visit_fc["outcome"] == system]
         fc = mine.pivot_table(index="subject", columns="visit", values="fc_z", observed=True)
-        for later in visits[1:]:
-            term = f"change of mean FD with change of FC, {later} - {visits[0]}"
-            if not {visits[0], later} <= (set(fc.columns) & set(motion.columns)):
+        for first, later in _pairs(plan, values):
+            term = f"change of mean FD with change of FC, {later} - {first}"
+            if not {first, later} <= (set(fc.columns) & set(motion.columns)):
                 continue
-            moved = (motion[later] - motion[visits[0]]).dropna()
-            changed = (fc[later] - fc[visits[0]]).dropna()
+            moved = (motion[later] - motion[first]).dropna()
+            changed = (fc[later] - fc[first]).dropna()
             people = moved.index.intersection(changed.index)
             try:
                 cells = estimate_cells(correlate(moved[people], changed[people]).iloc[0])
@@ -281,6 +287,22 @@ def _changes(plan: Plan, values: pd.DataFrame, visit_fc: pd.DataFrame) -> Result
         "the change of each network's FC; these p values are not adjusted.",
         notes=tuple(notes),
     )
+
+
+def _pairs(plan: Plan, values: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return what is compared: the first visit with later ones, or treatments at one visit."""
+    study = plan.study
+    if study.is_crossover:
+        reference, *others = study.design.treatments
+        at = {(place.visit, place.treatment): place.name for place in study.places}
+        return [
+            (at[visit, reference], at[visit, other])
+            for visit in study.visits
+            for other in others
+            if (visit, reference) in at and (visit, other) in at
+        ]
+    visits = [visit for visit in study.visits if (values["visit"] == visit).any()]
+    return [(visits[0], later) for later in visits[1:]]
 
 
 def _batches(plan: Plan) -> Result:
