@@ -18,12 +18,13 @@ from typing import Any
 #: Computation beyond the front door, drawer by drawer, in reading order.
 MODULES = {
     "Signals and connectivity": (
-        "fc.quality fc.coverage fc.censoring fc.strategies fc.denoising fc.connectivity fc.networks "
+        "fc.quality fc.motion fc.coverage fc.censoring fc.strategies fc.denoising fc.subcortex "
+        "fc.connectivity fc.estimators fc.networks fc.qcfc fc.places "
         "fc.voxelwise fc.seed_maps fc.smoothing fc.clusters fc.react"
     ),
     "The trial": (
         "trial.visits trial.endpoints trial.flow trial.periods trial.matching trial.regimens "
-        "trial.compartments "
+        "trial.compartments trial.batches "
         "trial.pharmacokinetics trial.exposure trial.variability trial.measured trial.time_course"
     ),
     "Statistics": (

@@ -177,6 +177,12 @@ def test_scans_of_a_crossover(tmp_path):
     alone = rows.query("role == 'sensitivity' and flags.str.startswith('period 1 alone')")
     assert set(alone["term"]) >= {"drug - placebo at hour 1", "drug - placebo, mean of 2 visits"}
     assert (alone["n_observations"] == 20).all()
+    tested = results["Quality of the scans"].estimates.query("outcome == 'median_signal'")
+    assert tested["term"].tolist() == [
+        "visit[day 1]",
+        "treatment[drug]",
+        "visit[day 1]:treatment[drug]",
+    ]
     edges = results.edges["Every edge"]
     assert len(edges) == len(PARCELS) * (len(PARCELS) - 1) // 2
     assert "placebo hour 1" in render_report(results)

@@ -16,9 +16,11 @@ from connectrial import study as sections
 from connectrial import study_trial as trial_sections
 from connectrial.errors import StudyFileError
 from connectrial.fc.censoring import censor_frames
-from connectrial.fc.connectivity import correlate_parcels
 from connectrial.fc.coverage import find_weak_parcels
 from connectrial.fc.denoising import denoise
+from connectrial.fc.estimators import estimate_connectivity
+from connectrial.fc.motion import measure_fd
+from connectrial.fc.subcortex import clean_subcortex
 from connectrial.io.grayordinate_atlas import read_grayordinate_atlas
 from connectrial.io.images import extract_with_quality
 from connectrial.io.known_atlases import load_atlas
@@ -308,9 +310,10 @@ def parameters(function: Any) -> dict[str, Any]:
     ("section", "functions", "not_passed"),
     [
         (sections.CensoringSection, [censor_frames], {"min_kept_minutes", "min_kept_fraction"}),
-        (sections.DenoisingSection, [denoise], set()),
+        (sections.MotionSection, [measure_fd], set()),
+        (sections.DenoisingSection, [denoise, clean_subcortex], set()),
         (sections.CoverageSection, [find_weak_parcels], {"action"}),
-        (sections.ConnectivitySection, [correlate_parcels], set()),
+        (sections.ConnectivitySection, [estimate_connectivity], set()),
         (
             sections.AtlasSection,
             [load_atlas, read_grayordinate_atlas, extract_with_quality],

@@ -38,6 +38,9 @@ day = 30
 column = "arm"
 levels = ["placebo", "drug"]
 
+[quality]
+carpets = false
+
 [sets.amygdala]
 parcels = ["AMY-*"]
 

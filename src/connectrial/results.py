@@ -81,6 +81,64 @@ DICTIONARY: dict[str, str] = {
     "flags": "What a reader must know of this row, separated by semicolons",
 }
 COLUMNS: tuple[str, ...] = tuple(DICTIONARY)
+
+_READY = "n/a for ready-made series, which hold no voxels"
+#: Measures of a session's quality (``quality.tsv``): what they are, and their unit.
+QUALITY_DICTIONARY: dict[str, tuple[str, str]] = {
+    "mean_fd_mm": ("Mean framewise displacement, runs weighted by frames", "mm"),
+    "median_fd_mm": ("Median framewise displacement over all frames", "mm"),
+    "max_fd_mm": ("Largest framewise displacement", "mm"),
+    "share_fd_above": ("Share of frames whose displacement exceeds fd_threshold_mm", "0 to 1"),
+    "mean_dvars": (f"Mean DVARS over voxels; {_READY}", "unit of the image"),
+    "mean_std_dvars": ("Mean standardised DVARS, as the confounds have it", "none"),
+    "kept_frames": ("Frames that survive censoring, over runs", "frames"),
+    "kept_fraction": ("The same as a share of all frames", "0 to 1"),
+    "kept_minutes": ("The same in time; n/a where the repetition time is unknown", "minutes"),
+    "remaining_df": (
+        "Degrees of freedom left after denoising, over runs; n/a for ready-made series, whose "
+        "denoising is not known",
+        "none",
+    ),
+    "median_tsnr": (f"Median temporal signal-to-noise ratio over voxels; {_READY}", "none"),
+    "median_signal": ("Median over parcels of their signal's level (mean, else SD)", "of the file"),
+    "min_coverage": (f"Least share of a parcel's voxels with data; {_READY}", "0 to 1"),
+    "global_signal_sd_before": (
+        "SD over kept frames of the mean over parcels before denoising; n/a for ready-made series",
+        "percent of the run's mean signal",
+    ),
+    "global_signal_sd_after": (
+        "SD over kept frames of the mean over parcels after denoising",
+        "percent of the run's mean signal where series carry one, else of the file",
+    ),
+    "n_weak_parcels": ("Parcels with too little coverage or signal", "parcels"),
+}
+#: Columns of ``region_quality.tsv``.
+REGION_DICTIONARY: dict[str, tuple[str, str]] = {
+    "region": ("Network of the atlas or set of the study", ""),
+    "n_parcels": ("Parcels of the region", "parcels"),
+    "n_with_data": ("Those of them with a signal", "parcels"),
+    "mean_signal": (
+        "Temporal mean, averaged over parcels; n/a where series carry none",
+        "of the file",
+    ),
+    "sd_before": (
+        "Temporal SD over kept frames before denoising, averaged over parcels; n/a for ready-made "
+        "series",
+        "of the file",
+    ),
+    "sd_after": ("The same after denoising, or of ready-made series as they are", "of the file"),
+    "tsnr": (f"Temporal signal-to-noise ratio of voxels, averaged over parcels; {_READY}", "none"),
+    "coverage": (f"Share of voxels with data, averaged over parcels; {_READY}", "0 to 1"),
+}
+#: Columns of ``qcfc.tsv``.
+QCFC_DICTIONARY: dict[str, tuple[str, str]] = {
+    "visit": ("Visit, over people; 'within people' relates visits of the same person", ""),
+    "distance_mm": ("Distance of the two parcels' centres; n/a where they are not known", "mm"),
+    "r": ("Correlation over sessions of mean displacement with the edge's Fisher z", "none"),
+    "p": ("Two-sided p of r", "none"),
+    "p_adjusted": ("The same, Benjamini-Hochberg over the edges of the visit", "none"),
+    "df": ("Degrees of freedom of r", "none"),
+}
 _TEXT = [
     "analysis",
     "family",
@@ -232,8 +290,9 @@ class Results:
         In the order of the study file.
     tables : mapping of str to pandas.DataFrame
         ``subjects``, ``scans``, ``flow``, ``availability``, ``network_fc``, ``visit_fc``,
-        ``scores``, ``endpoints``, ``quality``, ``weak_parcels``, ``truth``, and those that
-        ``io.outputs`` names; absent where the study has none.
+        ``scores``, ``endpoints``, ``quality``, ``region_quality``, ``qcfc``, ``batches``,
+        ``weak_parcels``, ``truth``, and those that ``io.outputs`` names; absent where the study
+        has none.
     edges : mapping of str to pandas.DataFrame
         Edge tables of exploratory analyses: ``parcel_a parcel_b network_a network_b estimate se df
         statistic p p_adjusted n_subjects flags``.

@@ -442,6 +442,73 @@ class CoverageSection(Section):
     )
 
 
+class MotionSection(Section):
+    """How displacement is measured anew from the six realignment parameters.
+
+    Without this section the confounds' own framewise displacement is taken as it stands.
+    """
+
+    fd_kind: Literal["power", "jenkinson"] = Field(
+        "power", description="Sum of absolute changes, or RMS over a solid sphere"
+    )
+    radius_mm: float | None = Field(
+        None, gt=0, description="Radius of the sphere, mm; default 50 (power) or 80 (jenkinson)"
+    )
+    rotation_unit: Literal["rad", "deg"] = Field(
+        "rad", description="Unit of the columns rot_x, rot_y, rot_z"
+    )
+    low_pass_hz: float | None = Field(
+        None, gt=0, description="Low-pass of the parameters, Hz, which takes breathing out"
+    )
+    notch_hz: tuple[float, float] | None = Field(
+        None, description="Or a notch between two frequencies, Hz: the people's breathing rates"
+    )
+
+    @model_validator(mode="after")
+    def _one_filter(self) -> MotionSection:
+        if self.low_pass_hz is not None and self.notch_hz is not None:
+            raise ValueError("low_pass_hz and notch_hz both filter the motion; keep one")
+        if self.notch_hz is not None and not 0 < self.notch_hz[0] < self.notch_hz[1]:
+            raise ValueError(f"notch_hz needs 0 < low < high; got {list(self.notch_hz)}")
+        return self
+
+
+class QualitySection(Section):
+    """What is measured of each scan beside its connectivity, and which scans it rules out."""
+
+    fd_threshold_mm: float | None = Field(
+        None,
+        gt=0,
+        description="Share of frames above this displacement is reported; default [censoring] "
+        "max_fd_mm, else 0.5 (stand-in)",
+    )
+    max_mean_fd_mm: float | None = Field(
+        None, gt=0, description="Largest mean framewise displacement of a session, mm"
+    )
+    min_median_tsnr: float | None = Field(
+        None, gt=0, description="Least median temporal SNR over voxels (images only)"
+    )
+    min_set_coverage: dict[str, Fraction] = Field(
+        default_factory=dict,
+        description="Network or set -> least mean coverage of its parcels (images only)",
+    )
+    max_weak_parcels: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        default_factory=dict, description="Network or set -> most weak parcels that it may have"
+    )
+    qc_fc: bool = Field(
+        default=True, description="Relate mean displacement to every edge over people"
+    )
+    carpets: bool = Field(
+        default=True, description="Draw every run frame by frame, before and after denoising"
+    )
+    batch: str | None = Field(
+        None,
+        min_length=1,
+        description="Column with scanner, site or software version, in participants, sessions or "
+        "scans tables; tested for confounding with visit and arm",
+    )
+
+
 class CensoringSection(Section):
     """Which frames are left out."""
 
@@ -471,18 +538,47 @@ class DenoisingSection(Section):
     order: Literal["default", "passband", "joint", "project", "xcpd", "washu"] = Field(
         "default", description="Order of the steps"
     )
-    filter_order: int = Field(2, ge=1, le=8, description="Order of the Butterworth filter")
+    filter_order: int | None = Field(
+        None,
+        ge=1,
+        le=8,
+        description="Order of the Butterworth filter; default that of the order of steps (washu 1, "
+        "others 2)",
+    )
     min_remaining_df: int = Field(15, ge=1, description="Least degrees of freedom left per session")
+    subcortical: Literal["none", "nearby-cortex"] = Field(
+        "none",
+        description="nearby-cortex (stand-in, no paper fixes it): regress the mean of cortical "
+        "parcels nearby out of each subcortical one",
+    )
+    subcortical_parcels: str | None = Field(
+        None, description="Network or set that holds the subcortical parcels"
+    )
+    nearby_mm: float = Field(
+        20.0, gt=0, description="How far cortex may lie from a subcortical parcel's centre, mm"
+    )
 
     @model_validator(mode="after")
     def _band(self) -> DenoisingSection:
         if self.band_hz is not None and not 0 <= self.band_hz[0] < self.band_hz[1]:
             raise ValueError(f"band_hz needs 0 <= low < high; got {list(self.band_hz)}")
+        if (self.subcortical == "none") != (self.subcortical_parcels is None):
+            raise ValueError(
+                "subcortical = 'nearby-cortex' and subcortical_parcels = a network or set go "
+                "together; give both or neither"
+            )
         return self
 
 
 class ConnectivitySection(Section):
-    """How runs of a session become one matrix."""
+    """How the runs of a session become one matrix."""
+
+    estimator: Literal["pearson", "partial"] = Field(
+        "pearson", description="Correlation of two parcels, or with all others held fixed"
+    )
+    shrinkage: Literal["none", "ledoit-wolf"] = Field(
+        "none", description="none: empirical; ledoit-wolf: pulled towards 0, by data and noise"
+    )
 
     runs: Literal["concatenate", "average"] = Field(
         "concatenate",
@@ -863,9 +959,11 @@ class Study(Section):
     atlas: AtlasSection = AtlasSection()
     sets: dict[str, SetSection] = Field(default_factory=dict)
     coverage: CoverageSection = CoverageSection()
+    motion: MotionSection | None = None
     censoring: CensoringSection = CensoringSection()
     denoising: DenoisingSection = DenoisingSection()
     connectivity: ConnectivitySection = ConnectivitySection()
+    quality: QualitySection = QualitySection()
     eligibility: tuple[EligibilitySection, ...] = ()
     analysis_sets: dict[str, AnalysisSetSection] = Field(default_factory=dict)
     estimand: dict[str, EstimandSection] = Field(default_factory=dict)
@@ -896,6 +994,11 @@ class Study(Section):
     def visits(self) -> tuple[str, ...]:
         """Return the names of the visits, in order."""
         return tuple(visit.name for visit in self.visit)
+
+    @property
+    def rotation_unit(self) -> Literal["rad", "deg"]:
+        """Return the unit of the rotations in confounds."""
+        return "rad" if self.motion is None else self.motion.rotation_unit
 
     @property
     def is_crossover(self) -> bool:

@@ -142,6 +142,7 @@ def test_the_list_of_files(tiny, tmp_path):
         "score_means",
         "endpoints",
         "quality",
+        "region_quality",
         "parcels",
         "baseline",
         "imaging_flow",
@@ -161,7 +162,7 @@ def test_the_list_of_files(tiny, tmp_path):
         f"{stem}_desc-connectrial_qc.tsv",
     ):
         assert name in names
-    assert len(names - {f"group/{one}" for one in group}) == 2 + 3 * 23
+    assert len(names - {f"group/{one}" for one in group}) == 2 + 4 * 23
 
 
 def test_results_load_as_they_were_saved(tiny, tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from connectrial.errors import InputError, ModelError
-from connectrial.stats.exact import boschloo_exact, exact_means, fisher_exact, mcnemar
+from connectrial.stats.exact import boschloo_exact, exact_means, fisher_exact, fisher_table, mcnemar
 
 LIMITS = ["ci_low", "ci_high"]
 
@@ -120,3 +120,36 @@ def test_nullable_booleans_and_nobody_changed():
 def test_refuses(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+def test_fisher_of_two_by_two_is_exact_and_larger_tables_are_drawn():
+    """Oracle: scipy for 2 x 2; for 2 x 3 all tables with these margins, enumerated."""
+    from math import factorial, prod
+
+    rng = np.random.default_rng(1)
+    two = [[8, 2], [1, 5]]
+    assert fisher_table(two, rng=rng) == pytest.approx(stats.fisher_exact(two).pvalue)
+    table = np.array([[4, 1, 0], [1, 2, 4]])
+    rows, columns = table.sum(axis=1), table.sum(axis=0)
+
+    def chance(first):
+        whole = np.array([first, columns - np.array(first)])
+        margins = prod(factorial(int(n)) for n in (*rows, *columns))
+        return (
+            margins / factorial(int(table.sum())) / prod(factorial(int(n)) for n in whole.ravel())
+        )
+
+    tables = [
+        (a, b, rows[0] - a - b)
+        for a in range(columns[0] + 1)
+        for b in range(columns[1] + 1)
+        if 0 <= rows[0] - a - b <= columns[2]
+    ]
+    chances = np.array([chance(one) for one in tables])
+    assert chances.sum() == pytest.approx(1)
+    expected = chances[chances <= chance(tuple(table[0])) * (1 + 1e-9)].sum()
+    found = fisher_table(table, n_tables=20000, rng=rng)
+    assert found == pytest.approx(expected, abs=4 * np.sqrt(expected / 20000))
+    assert fisher_table([[3, 4], [0, 0]], rng=rng) == 1.0
+    with pytest.raises(InputError, match="whole numbers"):
+        fisher_table([[1.5, 2], [3, 4]], rng=rng)

@@ -67,7 +67,7 @@ def denoise(
     strategy: str = "36P",
     band_hz: Band | None,
     order: str = "default",
-    filter_order: int = 2,
+    filter_order: int | None = None,
     min_remaining_df: int = 15,
     metadata: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> TimeSeries:
@@ -95,9 +95,10 @@ def denoise(
         high-pass, None no filter.
     order : {"default", "passband", "joint", "project", "xcpd", "washu"}
         The order of the steps.
-    filter_order : int
-        Order of the Butterworth filter of ``default`` and ``xcpd``; its attenuation doubles by
-        running both ways. ``washu`` has one of order 1 by definition, the others have none.
+    filter_order : int, optional
+        Order of the Butterworth filter of ``default`` and ``xcpd`` (2 by default); its attenuation
+        doubles by running both ways. ``washu`` has one of order 1 by definition, the others have
+        none.
     min_remaining_df : int
         Fewest degrees of freedom that may be left. A session of several runs is judged by their
         sum: then pass 1 here and judge the sum.
@@ -143,7 +144,7 @@ def denoise_detail(
     strategy: str = "36P",
     band_hz: Band | None,
     order: str = "default",
-    filter_order: int = 2,
+    filter_order: int | None = None,
     min_remaining_df: int = 15,
     metadata: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Denoised:
@@ -187,7 +188,7 @@ def build_cleaning(
     strategy: str = "36P",
     band_hz: Band | None,
     order: str = "default",
-    filter_order: int = 2,
+    filter_order: int | None = None,
     min_remaining_df: int = 15,
     metadata: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> tuple[Cleaning, tuple[str, ...]]:
@@ -232,7 +233,7 @@ def build_cleaning(
             kept=kept,
             repetition_time_s=repetition_time_s,
             band_hz=band_hz,
-            filter_order=filter_order,
+            filter_order=_DEFAULT_FILTER_ORDER if filter_order is None else filter_order,
         ),
     )
     if cleaning.remaining_df < min_remaining_df:
@@ -245,7 +246,7 @@ def build_cleaning(
     return cleaning, tuple(names)
 
 
-def check_order(order: str, *, band_hz: Band | None, filter_order: int = 2) -> None:
+def check_order(order: str, *, band_hz: Band | None, filter_order: int | None = None) -> None:
     """Refuse an order that is unknown, or settings that would have no effect in it.
 
     Parameters
@@ -254,14 +255,14 @@ def check_order(order: str, *, band_hz: Band | None, filter_order: int = 2) -> N
         A key of `connectrial.fc.orders.ORDERS`.
     band_hz : tuple of float, or None
         Pass-band in Hz.
-    filter_order : int
-        Order of the Butterworth filter.
+    filter_order : int, optional
+        Order of the Butterworth filter; None leaves it to the order.
 
     Raises
     ------
     InputError
         If the order is unknown, needs a band and has none, or has no filter whose order could be
-        chosen while `filter_order` is not the default.
+        chosen while `filter_order` is given.
     """
     if order not in ORDERS:
         near = difflib.get_close_matches(order, ORDERS, n=1)
@@ -271,10 +272,17 @@ def check_order(order: str, *, band_hz: Band | None, filter_order: int = 2) -> N
         )
     if order == "joint" and lets_all_through(band_hz):
         raise InputError("order 'joint' needs band_hz with an edge; without one take 'default'")
+    if filter_order is None:
+        return
     if filter_order < 1 or int(filter_order) != filter_order:
         raise InputError(f"filter_order must be a whole number, 1 or more; got {filter_order}")
+    if lets_all_through(band_hz):
+        raise InputError(
+            f"filter_order is {filter_order}, but without band_hz nothing is filtered; leave "
+            "filter_order out, or give a band"
+        )
     fixed = 1 if order == "washu" else None
-    if not ORDERS[order].uses_filter_order and filter_order not in (_DEFAULT_FILTER_ORDER, fixed):
+    if not ORDERS[order].uses_filter_order and filter_order != fixed:
         has = "a Butterworth filter of order 1" if fixed else "no Butterworth filter"
         raise InputError(
             f"filter_order is {filter_order}, but order {order!r} has {has}; leave filter_order out"

@@ -23,22 +23,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Column of the quality table -> what the axis says.
+#: Column of the quality table -> what the axis says; drawn in this order.
 MEASURES = {
     "mean_fd_mm": "mean framewise displacement (mm)",
-    "median_fd_mm": "median framewise displacement (mm)",
+    "share_fd_above": "frames above the limit of displacement (share)",
     "kept_minutes": "kept data (minutes)",
     "kept_fraction": "kept frames (share)",
     "mean_dvars": "mean DVARS",
-    "median_dvars": "median DVARS",
-    "dvars": "DVARS",
-    "tsnr": "temporal signal-to-noise ratio",
+    "mean_std_dvars": "mean standardised DVARS",
     "median_tsnr": "median temporal SNR",
-    "global_signal_sd": "standard deviation of the global signal",
     "remaining_df": "temporal degrees of freedom left",
+    "global_signal_sd_before": "SD of global signal before denoising (%)",
+    "global_signal_sd_after": "SD of global signal after denoising",
     "n_weak_parcels": "weak parcels",
-    "n_frames": "frames",
-    "n_kept": "kept frames",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,9 @@ from connectrial.io.hcp import MOTION_FILE, read_hcp_motion
 _LARGEST_ROTATION_RAD = 1.0
 
 
-def read_confounds(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+def read_confounds(
+    path: Path, *, rotation_unit: Literal["rad", "deg"] = "rad"
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Read a confounds table (fMRIPrep 20 to 25, or an XCP-D motion table).
 
     Parameters
@@ -25,6 +27,8 @@ def read_confounds(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         ``*_desc-confounds_timeseries.tsv`` (``_regressors.tsv`` in older versions), or
         ``*_motion.tsv``, or HCP's ``Movement_Regressors.txt`` (six parameters of motion and their
         derivatives). The sidecar of the same name ending in ``.json`` is read if it is there.
+    rotation_unit : {"rad", "deg"}
+        What the columns ``rot_*`` hold.
 
     Returns
     -------
@@ -70,18 +74,38 @@ def read_confounds(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
             f"{path}, line {row + 2}, column {text.columns[column]!r}: "
             f"{text.iloc[row, column]!r} is no number; a missing value is written n/a"
         )
-    _check_rotations(table, path)
+    check_rotations(table, path, rotation_unit=rotation_unit)
     return table, _read_sidecar(path.with_suffix(".json"))
 
 
-def _check_rotations(table: pd.DataFrame, path: Path) -> None:
+def check_rotations(
+    table: pd.DataFrame, path: Path, *, rotation_unit: Literal["rad", "deg"]
+) -> None:
+    """Refuse rotations that no head in a coil makes, as degrees under the name of radians are.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With the columns ``rot_x``, ``rot_y``, ``rot_z``, or some of them.
+    path : Path
+        Where they come from.
+    rotation_unit : {"rad", "deg"}
+        What they are said to be.
+
+    Raises
+    ------
+    InputError
+        A rotation is larger than 1 radian.
+    """
+    if rotation_unit == "deg":
+        return
     rotations = table[[name for name in ("rot_x", "rot_y", "rot_z") if name in table]]
     largest = np.nanmax(np.abs(rotations.to_numpy()), initial=0.0)
     if largest > _LARGEST_ROTATION_RAD:
         raise InputError(
             f"{path}: a rotation reaches {largest:.3g}, which as radians is "
-            f"{np.rad2deg(largest):.0f} degrees; the columns rot_* must hold radians, "
-            "so convert them if these are degrees"
+            f"{np.rad2deg(largest):.0f} degrees; the columns rot_* must hold radians: if these are "
+            "degrees, set [motion] rotation_unit = 'deg' in the study file"
         )
 
 

@@ -17,7 +17,17 @@ from connectrial.io.files import remove_leftovers, write_atomic
 from connectrial.io.number_text import EXACT_FLOATS
 from connectrial.io.provenance import read_json, write_json
 from connectrial.io.voxels import read_map, write_map
-from connectrial.results import COLUMNS, DICTIONARY, GroupMap, Result, Results, as_schema
+from connectrial.results import (
+    COLUMNS,
+    DICTIONARY,
+    QCFC_DICTIONARY,
+    QUALITY_DICTIONARY,
+    REGION_DICTIONARY,
+    GroupMap,
+    Result,
+    Results,
+    as_schema,
+)
 
 _NAME = "connectrial"
 _TEXT_COLUMNS = {"subject", "session", "run"}
@@ -32,7 +42,10 @@ _TABLES = {
     "scores": "Clinical scores by visit, with change from the first visit of the scale",
     "score_means": "Observed means of the scores by visit",
     "endpoints": "Who met each endpoint, or why that is unknown",
-    "quality": "Motion, kept data and signal of each session",
+    "quality": "Motion, kept data and signal of each session, its runs together",
+    "region_quality": "Signal, its SD and coverage in each network and set, by session",
+    "qcfc": "Correlation of motion with every edge, by visit and within people",
+    "batches": "Sessions of each scanner, site or version (batch) at each visit and in each arm",
     "weak_parcels": "Parcels with little coverage or signal, by session",
     "rules": "Eligibility and analysis sets, rule by rule: how many fail in turn, and of all",
     "baseline": "People at the start by group, with standardised differences",
@@ -55,6 +68,11 @@ _TABLES = {
 }
 
 
+_COLUMNS_OF = {
+    "quality": QUALITY_DICTIONARY,
+    "region_quality": REGION_DICTIONARY,
+    "qcfc": QCFC_DICTIONARY,
+}
 _FOLDERS = {
     "edges": "One row per edge of an exploratory analysis",
     "matrices": "Mean Fisher z over the sessions of a visit",
@@ -119,7 +137,7 @@ def save_results(results: Results, output_dir: Path) -> None:
     for name, table in results.tables.items():
         write_table(group / f"{name}.tsv", table)
         about = {"Description": _TABLES.get(name, ""), "Simulated": simulated}
-        write_json(group / f"{name}.json", about)
+        write_json(group / f"{name}.json", about | _column_words(name, table))
     for folder, tables in (("edges", results.edges), ("matrices", results.matrices)):
         for name, table in tables.items():
             path = group / folder / f"{file_label(name)}.tsv"
@@ -174,6 +192,16 @@ def _load_map(folder: Path, stem: str, keys: Sequence[str]) -> GroupMap:
         if clusters.is_file()
         else pd.DataFrame(),
     )
+
+
+def _column_words(name: str, table: pd.DataFrame) -> dict[str, Any]:
+    """Describe the columns of a table that has a dictionary, as BIDS sidecars do."""
+    words = _COLUMNS_OF.get(name, {})
+    return {
+        column: {"Description": text} | ({"Units": unit} if unit else {})
+        for column, (text, unit) in words.items()
+        if column in table
+    }
 
 
 def _as_json(results: Results) -> dict[str, Any]:

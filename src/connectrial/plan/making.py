@@ -16,6 +16,7 @@ from connectrial.plan.analyses import PlannedAnalysis, plan_analyses
 from connectrial.plan.exposure_analyses import plan_exposures
 from connectrial.plan.map_plans import plan_maps
 from connectrial.plan.people import People, plan_people
+from connectrial.plan.quality_rules import batch_notes, batch_sessions, named_sets
 from connectrial.plan.survey import Survey
 from connectrial.plan.systems import plan_systems
 from connectrial.study import Study
@@ -139,6 +140,7 @@ def make_plan(study: Study, survey: Survey) -> Plan:
     if survey.atlas is not None:
         systems, sets, wrong = plan_systems(study, survey.atlas)
         problems += wrong
+        problems += named_sets(study, sets)
     wanted = study.hypothesis or study.exploration or study.maps
     if people.scans.empty and wanted and not survey.problems:
         problems.append("[data] derivatives: holds no scan that the study could use")
@@ -152,7 +154,8 @@ def make_plan(study: Study, survey: Survey) -> Plan:
     if people.subjects.empty and not survey.problems:
         problems.append("there are no people: neither a participants table nor a scan was found")
     steps, available = flow_and_availability(study, people, people.scans)
-    warnings = [*survey.notes, *people.notes]
+    sessions = batch_sessions(study, survey, people.scans, people.subjects)
+    warnings = [*survey.notes, *people.notes, *batch_notes(study, sessions)]
     return Plan(
         study=study,
         survey=survey,

@@ -17,6 +17,7 @@ from connectrial.plan.crossover import plan_periods
 from connectrial.plan.entries import safety_entries
 from connectrial.plan.exposure import Exposure, plan_exposure
 from connectrial.plan.matched import plan_matching
+from connectrial.plan.quality_rules import apply_motion_rule, quality_problems, timing_notes
 from connectrial.plan.scores import study_scores
 from connectrial.plan.sets import apply_eligibility, find_sets, person_table
 from connectrial.plan.survey import Survey
@@ -437,6 +438,8 @@ def _scans(
         if one.session is not None
     }
     _check_censoring(study, survey, problems)
+    problems += quality_problems(study, survey)
+    notes += timing_notes(survey)
     kept: dict[str, BoolArray] = {}
     rows = []
     for scan in survey.scans:
@@ -471,6 +474,7 @@ def _scans(
         return table.assign(included=False, analysed=False)[SCAN_COLUMNS], kept
     _count_kept(table, survey, kept)
     _apply_minimum(study.censoring, table, notes)
+    apply_motion_rule(study, survey, table, notes)
     table["included"] = table["reason"] == ""
     analysed = people.loc[table["subject"], "included"].to_numpy(dtype=bool)
     table["analysed"] = table["included"] & analysed

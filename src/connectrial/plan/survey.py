@@ -29,6 +29,8 @@ class Survey:
         Framewise displacement of each run in mm, by :attr:`Scan.name`; shape (n_frames,).
     std_dvars : mapping
         Standardised DVARS of each run, where its confounds have it.
+    batches : mapping
+        Scanner, site or version of each run, where the study names the column.
     unusable : mapping
         Why a run cannot be used, by :attr:`Scan.name`.
     problems : tuple of str
@@ -63,6 +65,7 @@ class Survey:
     )
     fd_mm: Mapping[str, FloatArray] = field(default_factory=dict)
     std_dvars: Mapping[str, FloatArray] = field(default_factory=dict)
+    batches: Mapping[str, str] = field(default_factory=dict)
     unusable: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -33,13 +33,17 @@ ADJUSTMENTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One cell: its text, a second smaller line, the value it sorts by, CSS classes, a badge."""
+    """One cell: text, smaller lines, the value it sorts by, CSS classes, a badge, links.
+
+    Links are pairs of words and an address relative to the page.
+    """
 
     text: str = ""
     sub: tuple[str, ...] = ()
     sort: float | str | None = None
     css: str = ""
     badge: str = ""
+    links: tuple[tuple[str, str], ...] = ()
     glyph: tuple[float, float, float] | None = None  # low, middle, high in percent of the width
 
 

@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from connectrial.plan.processing import processing_sentences
 from connectrial.report.cells import adjustment_words
 from connectrial.report.source import family_alpha
 from connectrial.results import Results
@@ -57,22 +58,15 @@ def _connectivity(results: Results) -> list[str]:
         return []
     kinds = set(scans["kind"].dropna().astype(str))
     ready = kinds == {"matrix"}
+    rules = results.study.get("connectivity") or {}
+    partial = rules.get("estimator", "pearson") == "partial"
+    which = "partial correlation" if partial else "Pearson's correlation"
     source = "ready-made matrices" if ready else "parcel signals over kept frames"
     text = [
-        f"Functional connectivity (FC) is the Fisher z of Pearson's correlation, from {source}; "
+        f"Functional connectivity (FC) is the Fisher z of {which}, from {source}; "
         "network FC is the mean z over the edges of a system, each edge once, never the diagonal."
     ]
-    if "image" in kinds:
-        denoising = results.study.get("denoising") or {}
-        band = denoising.get("band_hz")
-        filtered = f", band-pass {band[0]:g} to {band[1]:g} Hz" if band else ""
-        as_read = denoising.get("strategy") == "none" and not band
-        text.append(
-            "Parcel means were taken from the images as they are: nothing was regressed or filtered."
-            if as_read
-            else f"Signals were denoised ({denoising.get('strategy', 'strategy not stated')}{filtered})."
-        )
-    text += [] if ready else _censoring(results)
+    text += processing_sentences(results.study, kinds=kinds)
     if not ready and scans.duplicated(["subject", "session"]).any():
         joined = (results.study.get("connectivity") or {}).get(
             "runs", "concatenate"
@@ -85,30 +79,6 @@ def _connectivity(results: Results) -> list[str]:
     if any(len(visit.get("sessions") or ()) > 1 for visit in results.study.get("visit") or ()):
         text.append("Sessions of the same visit were averaged.")
     return [" ".join(text)]
-
-
-def _censoring(results: Results) -> list[str]:
-    rules = results.study.get("censoring") or {}
-    text = []
-    limit = rules.get("max_fd_mm")
-    if limit is not None:
-        around = [
-            f"{rules[key]} {words}"
-            for key, words in (("n_before", "before"), ("n_after", "after"))
-            if rules.get(key)
-        ]
-        more = f", with {' and '.join(around)} each" if around else ""
-        shortest = rules.get("min_contiguous_frames") or 1
-        runs = (
-            f"; stretches shorter than {shortest} frames were censored too" if shortest > 1 else ""
-        )
-        text.append(
-            f"Frames with a framewise displacement above {limit:g} mm were censored{more}{runs}."
-        )
-    least = rules.get("min_kept_minutes")
-    if least is not None:
-        text.append(f"Sessions with less than {least:g} minutes left were not used.")
-    return text
 
 
 _ADJUSTMENT_KEYS = {

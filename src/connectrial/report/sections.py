@@ -8,6 +8,7 @@ from connectrial.report import (
     exposure_section,
     fc_sections,
     map_sections,
+    quality_sections,
     record_sections,
     trial_sections,
 )
@@ -24,7 +25,7 @@ def build_sections(results: Results) -> list[Section]:
         trial_sections.clinical_section,
         exposure_section.exposure_section,
         trial_sections.safety_section,
-        trial_sections.quality_section,
+        quality_sections.quality_section,
         fc_sections.hypotheses_section,
         fc_sections.effects_section,
         fc_sections.groups_section,

@@ -214,6 +214,8 @@ def rates_panel(results: Results) -> Panel | None:
     """Draw response, remission and the like with their intervals."""
     rows = []
     for result in results.analyses:
+        if result.role == "quality":
+            continue
         own = result.estimates
         own = own[(own["kind"] == "proportion") & own["estimate"].notna()]
         for row in own.to_dict("records"):
@@ -287,8 +289,15 @@ def quality_panels(results: Results) -> list[Panel]:
     return panels
 
 
+_LIMITS = {
+    "kept_minutes": ("censoring", "min_kept_minutes"),
+    "kept_fraction": ("censoring", "min_kept_fraction"),
+    "mean_fd_mm": ("quality", "max_mean_fd_mm"),
+    "median_tsnr": ("quality", "min_median_tsnr"),
+}
+
+
 def _limit(results: Results, measure: str) -> float | None:
-    keys = {"kept_minutes": "min_kept_minutes", "kept_fraction": "min_kept_fraction"}
-    section = results.study.get("censoring") or {}
-    value = section.get(keys.get(measure, ""))
+    section, key = _LIMITS.get(measure, ("", ""))
+    value = (results.study.get(section) or {}).get(key)
     return None if value is None else float(value)

@@ -209,26 +209,3 @@ def safety_section(results: Results) -> Section | None:
         intro="Counts are of people, each once; nothing here is adjusted for the number of looks.",
         blocks=tuple(blocks),
     )
-
-
-def quality_section(results: Results) -> Section | None:
-    """Show how good the scans are, by visit and arm or group."""
-    panels = trial_panels.quality_panels(results)
-    blocks = [Block(kind="grid", panels=tuple(panels))] if panels else []
-    quality = table(results, "quality")
-    if quality is not None and not {"mean_fd_mm", "mean_dvars"} & set(quality.columns):
-        text = (
-            "Motion is not assessable: the scans came without confounds, so that neither "
-            "framewise displacement nor DVARS is known. Look for it where they were processed."
-        )
-        blocks.append(Block(kind="notes", text=(text,)))
-    for result in results.analyses:
-        if result.role == "quality" and result.what not in ("reliability",):
-            blocks += analysis_blocks(results, result)
-    return Section(
-        key="quality",
-        title="Quality of the scans",
-        intro="Look here before believing a difference: motion and the amount of data must not "
-        "differ between visits or groups.",
-        blocks=tuple(blocks),
-    )

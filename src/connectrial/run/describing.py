@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from connectrial.plan import Plan, PlannedAnalysis
+from connectrial.plan.processing import processing_sentences
 from connectrial.results import Results
 from connectrial.run.model_rows import DF_METHODS
 from connectrial.trial.visits import CONTROLS
@@ -66,6 +67,7 @@ def print_plan(plan: Plan, console: Console) -> None:
         )
         console.print(as_rich(flow, title="Flow"))
         console.print()
+    _print_processing(plan, console)
     _print_scans(plan, console)
     _print_people(plan, console)
     _print_availability(plan, console)
@@ -76,6 +78,21 @@ def print_plan(plan: Plan, console: Console) -> None:
         console.print(Text("Notes", style="bold"))
         for warning in plan.warnings:
             console.print(Text(f"- {warning}"))
+
+
+def _print_processing(plan: Plan, console: Console) -> None:
+    """Print what will be done to the scans, in the words of the methods text."""
+    kinds = {scan.kind for scan in plan.survey.scans}
+    if not kinds:
+        return
+    lines = processing_sentences(plan.study.as_plain(), kinds=kinds)
+    if plan.study.quality.batch is not None:
+        lines.append(f"Batch: {plan.study.quality.batch}, tested against visit and arm.")
+    if lines:
+        console.print(Text("Processing", style="bold"))
+        for line in lines:
+            console.print(Text(f"- {line}"))
+        console.print()
 
 
 def _print_scans(plan: Plan, console: Console) -> None:

@@ -33,8 +33,11 @@ from connectrial.run.clinical import analyse_arms, analyse_times, analyse_volume
 from connectrial.run.exploring import analyse_edges
 from connectrial.run.exposing import correlate_exposure, describe_exposure, exposure_tables
 from connectrial.run.map_analysis import analyse_map
+from connectrial.run.motion_effects import analyse_motion, wants_qc_fc
 from connectrial.run.participant import Progress, SessionJob, SessionOutcome, made_from
 from connectrial.run.people_tables import people_tables
+from connectrial.run.quality_tables import quality_table, region_table, ruled_out
+from connectrial.run.quality_tests import analyse_quality, batch_table
 from connectrial.run.safety import analyse_side_effects, safety_tables
 from connectrial.trial.endpoints import change_from_baseline
 from connectrial.trial.periods import repeat_common
@@ -157,12 +160,12 @@ def analyse_group(
     software : mapping
         Versions, for the record.
     """
-    people_scans = _scans_after(plan, outcomes)
+    people_scans = _scans_after(plan, outcomes, ruled_out(plan, jobs, outcomes))
     visits = {
         (str(row.subject), str(row.session)): str(row.visit)
         for row in people_scans.loc[people_scans["analysed"]].itertuples()
     }
-    sessions = _Sessions(plan, with_edges=bool(plan.study.exploration))
+    sessions = _Sessions(plan, with_edges=bool(plan.study.exploration) or wants_qc_fc(plan))
     for number, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True)):
         visit = visits.get((job.subject, job.session))
         if outcome.sidecar is not None and visit is not None:
@@ -170,7 +173,14 @@ def analyse_group(
         progress("reading matrices", number + 1, len(jobs))
     network_fc = sessions.network_fc()
     visit_fc = _visit_fc(plan, network_fc)
-    results: list[Result] = []
+    quality = quality_table(plan, people_scans, jobs, outcomes)
+    regions = region_table(plan, people_scans, jobs, outcomes)
+    results: list[Result] = analyse_quality(plan, quality, regions, visit_fc)
+    qcfc = pd.DataFrame()
+    if wants_qc_fc(plan) and sessions.edges:
+        motion, qcfc = analyse_motion(plan, quality, sessions.edge_values, _edge_table(plan))
+        results.append(motion)
+    progress("quality", 1, 1)
     edges: dict[str, pd.DataFrame] = {}
     maps: dict[str, GroupMap] = {}
     keys = {(job.subject, job.session): made_from(job) for job in jobs if job.maps}
@@ -197,11 +207,18 @@ def analyse_group(
     results = adjust_families(plan, results)
     if plan.simulated:
         results = [mark_simulated(result) for result in results]
+    tables = _tables(plan, people_scans, network_fc, visit_fc, outcomes)
+    measured = {
+        "quality": quality,
+        "region_quality": regions,
+        "qcfc": qcfc,
+        "batches": batch_table(plan),
+    }
     return Results(
         study=plan.study.as_plain(),
         plan=_plan_facts(plan),
         analyses=tuple(results),
-        tables=_tables(plan, people_scans, network_fc, visit_fc, outcomes),
+        tables=tables | {name: table for name, table in measured.items() if len(table)},
         edges=edges,
         matrices=sessions.matrices(),
         maps=maps,
@@ -289,15 +306,17 @@ def _edge_table(plan: Plan) -> pd.DataFrame:
     )
 
 
-def _scans_after(plan: Plan, outcomes: Sequence[SessionOutcome]) -> pd.DataFrame:
-    """Note in the table of scans what could not be used once it was read."""
+def _scans_after(
+    plan: Plan, outcomes: Sequence[SessionOutcome], ruled: Mapping[tuple[str, str], str]
+) -> pd.DataFrame:
+    """Note in the table of scans what could not be used once it was read, or not by the rules."""
     scans = plan.people.scans.copy()
-    for outcome in outcomes:
-        if outcome.sidecar is None:
-            here = (scans["subject"] == outcome.subject) & (scans["session"] == outcome.session)
-            scans.loc[here, "included"] = False
-            scans.loc[here, "analysed"] = False
-            scans.loc[here, "reason"] = outcome.reason
+    lost = {(one.subject, one.session): one.reason for one in outcomes if one.sidecar is None}
+    for (subject, session), reason in {**ruled, **lost}.items():
+        here = (scans["subject"] == subject) & (scans["session"] == session)
+        scans.loc[here, "included"] = False
+        scans.loc[here, "analysed"] = False
+        scans.loc[here, "reason"] = reason
     return scans
 
 
@@ -356,8 +375,7 @@ def _tables(
 ) -> dict[str, pd.DataFrame]:
     people = plan.people
     flow, availability = plan.flow, plan.availability
-    lost = [one for one in outcomes if one.sidecar is None]
-    if lost:
+    if not scans["included"].equals(people.scans["included"]):
         flow, availability = _shown_again(plan, scans)
     tables = {
         "subjects": people.subjects,
@@ -369,7 +387,6 @@ def _tables(
         "scores": _by_treatment(plan, _scores(plan)),
         "score_means": _score_means(plan),
         "endpoints": people.endpoints,
-        "quality": _quality(scans, outcomes, people.subjects),
         "weak_parcels": _weak(plan, scans, outcomes),
         **exposure_tables(plan),
     }
@@ -430,61 +447,6 @@ def _score_means(plan: Plan) -> pd.DataFrame:
 def _patients(plan: Plan, rows: pd.DataFrame) -> pd.DataFrame:
     groups = plan.study.groups
     return rows if groups is None else rows.loc[rows["group"] == groups.patients]
-
-
-def _quality(
-    scans: pd.DataFrame, outcomes: Sequence[SessionOutcome], subjects: pd.DataFrame
-) -> pd.DataFrame:
-    """Return one row per session: motion and what is kept over its runs, signal and df."""
-    if scans.empty:
-        return pd.DataFrame()
-    sidecars = {(one.subject, one.session): one.sidecar for one in outcomes if one.sidecar}
-    rows = []
-    for (subject, session), runs in scans.groupby(["subject", "session"], sort=False):
-        known = sidecars.get((str(subject), str(session)))
-        facts = pd.DataFrame((known or {}).get("Quality", []))
-        n_frames = runs["n_frames"].to_numpy(dtype=np.float64, na_value=np.nan)
-        motion = runs["mean_fd_mm"].to_numpy(dtype=np.float64)
-        rows.append(
-            {
-                "subject": subject,
-                "session": session,
-                "visit": runs["visit"].iloc[0],
-                "n_runs": len(runs),
-                "mean_fd_mm": _weighted(motion, n_frames),
-                "kept_frames": _total(runs["kept_frames"]),
-                "kept_fraction": _total(runs["kept_frames"]) / _total(runs["n_frames"]),
-                "kept_minutes": _total(runs["kept_minutes"]),
-                "n_weak_parcels": len(known["WeakParcels"]) if known else np.nan,
-                **{
-                    name: float(pd.to_numeric(facts[name]).mean()) if name in facts else np.nan
-                    for name in ("median_signal", "median_tsnr", "mean_dvars")
-                },
-                "included": bool(runs["included"].all()),
-            }
-        )
-    table = pd.DataFrame(rows)
-    empty = [
-        name
-        for name in ("mean_fd_mm", "kept_minutes", "median_signal", "median_tsnr", "mean_dvars")
-        if table[name].isna().all()
-    ]
-    factors = [name for name in ("group", "arm") if name in subjects]
-    return table.drop(columns=empty).merge(
-        subjects[["subject", *factors]], on="subject", how="left"
-    )
-
-
-def _total(column: pd.Series) -> float:
-    numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    return float(numbers.sum())
-
-
-def _weighted(values: FloatArray, weights: FloatArray) -> float:
-    known = np.isfinite(values) & np.isfinite(weights)
-    if not known.any():
-        return np.nan
-    return float(np.average(values[known], weights=weights[known]))
 
 
 def _weak(plan: Plan, scans: pd.DataFrame, outcomes: Sequence[SessionOutcome]) -> pd.DataFrame:

@@ -207,7 +207,7 @@ def _operator(job: SessionJob, number: int) -> VoxelOperator:
     scan, kept = job.scans[number], job.kept[number]
     header = read_header(scan.path, n_dimensions=4)
     rules = job.study.denoising
-    confounds, metadata = confounds_of(scan, rules.strategy)
+    confounds, metadata = confounds_of(scan, rules.strategy, rotation_unit=job.study.rotation_unit)
     kept = np.ones(header.n_frames, dtype=bool) if kept is None else kept
     cleaning, _ = build_cleaning(
         kept,

@@ -12,11 +12,13 @@ import numpy as np
 import pandas as pd
 
 from connectrial._version import __version__
-from connectrial.data import Atlas, BoolArray, Connectivity, Scan, TimeSeries
+from connectrial.data import Atlas, BoolArray, Connectivity, FloatArray, Scan, TimeSeries
 from connectrial.errors import ConnectrialError, InputError
-from connectrial.fc.connectivity import correlate_parcels
-from connectrial.fc.coverage import find_weak_parcels, measure_signal_level
+from connectrial.fc.coverage import find_weak_parcels
 from connectrial.fc.denoising import denoise
+from connectrial.fc.estimators import Estimate, estimate_connectivity
+from connectrial.fc.places import parcel_centroids
+from connectrial.fc.subcortex import clean_subcortex
 from connectrial.io.bids import bids_name, parse_entities
 from connectrial.io.files import write_atomic
 from connectrial.io.images import ParcelSignal, extract_with_quality
@@ -31,6 +33,13 @@ from connectrial.io.series import read_matrix, read_time_series, write_matrix
 from connectrial.plan import Plan
 from connectrial.run.mapping import SessionMap, make_maps, session_maps
 from connectrial.run.run_confounds import confounds_of
+from connectrial.run.session_quality import (
+    measure_parcels,
+    measure_run,
+    plain,
+    write_carpet,
+    write_parcel_quality,
+)
 from connectrial.study import Study
 
 Progress = Callable[[str, int, int], None]
@@ -49,15 +58,46 @@ class SessionJob:
     folder: Path
     stem: dict[str, str]
     simulated: bool
+    fd_mm: tuple[FloatArray | None, ...]
+    subcortex: tuple[str, ...] = ()
     maps: tuple[SessionMap, ...] = ()
 
     @property
     def matrix(self) -> Path:
         """Return the file of the session's matrix."""
-        name = bids_name(
-            {**self.stem, "stat": "pearsoncorrelation"}, suffix="relmat", extension=".tsv"
+        rules = self.study.connectivity
+        shrunk = "" if rules.shrinkage == "none" else "shrunk"
+        stat = f"{shrunk}{rules.estimator}correlation"
+        return self.folder / bids_name(
+            {**self.stem, "stat": stat}, suffix="relmat", extension=".tsv"
         )
-        return self.folder / name
+
+    @property
+    def parcel_quality(self) -> Path | None:
+        """Return the file with the parcels' signal; None for ready-made matrices."""
+        if self.scans[0].kind == "matrix":
+            return None
+        labels = {**self.stem, "desc": "parcels"}
+        return self.folder / bids_name(labels, suffix="qc", extension=".tsv")
+
+    @property
+    def carpets(self) -> tuple[Path, ...]:
+        """Return the pictures of the runs, frame by frame; none where they are not wanted."""
+        if self.scans[0].kind == "matrix" or not self.study.quality.carpets:
+            return ()
+        names = [
+            bids_name(
+                {**self.stem, "run": scan.run, "desc": "carpet"}, suffix="bold", extension=".png"
+            )
+            for scan in self.scans
+        ]
+        return tuple(self.folder.parent / "figures" / name for name in names)
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether everything that stands beside the matrix is there."""
+        beside = [*self.carpets, *([self.parcel_quality] if self.parcel_quality else [])]
+        return all(path.is_file() for path in beside)
 
     @property
     def sidecar(self) -> Path:
@@ -119,6 +159,10 @@ def _make_job(
         stem=stem,
         simulated=plan.simulated,
         maps=session_maps(plan),
+        fd_mm=tuple(plan.survey.fd_mm.get(scan.name) for scan in runs),
+        subcortex=tuple(
+            map(str, plan.sets.get(plan.study.denoising.subcortical_parcels or "", ()))
+        ),
     )
 
 
@@ -139,11 +183,17 @@ def made_from(job: SessionJob) -> str:
         A source file cannot be read.
     """
     settings = {
-        key: getattr(job.study, key).model_dump(mode="json")
-        for key in ("coverage", "denoising", "connectivity")
+        key: section.model_dump(mode="json")
+        for key in ("motion", "coverage", "denoising", "connectivity")
+        if (section := getattr(job.study, key)) is not None
     }
+    if job.study.quality.carpets:
+        settings["carpets"] = {"max_fd_mm": job.study.censoring.max_fd_mm}
+    if job.subcortex:
+        places = parcel_centroids(job.atlas)
+        settings["subcortex"] = {"parcels": job.subcortex, "places": digest_bytes(places.tobytes())}
     sources = []
-    for scan, kept in zip(job.scans, job.kept, strict=True):
+    for scan, kept, fd_mm in zip(job.scans, job.kept, job.fd_mm, strict=True):
         beside = (scan.right, scan.confounds, scan.mask) if scan.kind == "image" else ()
         files = [scan.path, *beside]
         sources.append(
@@ -152,6 +202,7 @@ def made_from(job: SessionJob) -> str:
                 "files": [digest_file(path) for path in files if path is not None],
                 "repetition_time_s": scan.repetition_time_s,
                 "kept": None if kept is None else kept.tobytes().hex(),
+                "fd_mm": None if fd_mm is None else digest_bytes(fd_mm.tobytes()),
             }
         )
     labels = job.atlas.labels
@@ -204,7 +255,7 @@ def process_session(job: SessionJob) -> SessionOutcome:
     """
     try:
         key = made_from(job)
-        known = is_current(job.sidecar, job.matrix, made_from=key)
+        known = finished(job, key)
         if known is not None:
             make_maps(job, made_from=key, sidecar=known)
             return SessionOutcome(
@@ -217,9 +268,29 @@ def process_session(job: SessionJob) -> SessionOutcome:
         write_json(job.sidecar, sidecar)
         make_maps(job, made_from=key, sidecar=sidecar)
     except ConnectrialError as error:
-        reason = "; ".join(error.problems)
+        reason = _within_line(error, job)
         return SessionOutcome(subject=job.subject, session=job.session, sidecar=None, reason=reason)
     return SessionOutcome(subject=job.subject, session=job.session, sidecar=sidecar)
+
+
+def _within_line(error: ConnectrialError, job: SessionJob) -> str:
+    """Shorten a message for the table of scans, whose line names the session already."""
+    text = "; ".join(error.problems)
+    for scan in job.scans:
+        run = f"run {scan.run}: " if len(job.scans) > 1 and scan.run is not None else ""
+        for path in (scan.path, scan.confounds, scan.mask):
+            if path is not None:
+                text = text.replace(
+                    f"{path}: ", run if path == scan.path else f"{run}{path.name}: "
+                )
+                text = text.replace(str(path), path.name)
+    return text
+
+
+def finished(job: SessionJob, key: str) -> dict[str, Any] | None:
+    """Return the sidecar of a session that is done already, by these settings from these files."""
+    known = is_current(job.sidecar, job.matrix, made_from=key)
+    return known if job.is_complete else None
 
 
 def _as_r(connectivity: Connectivity) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -235,9 +306,10 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
     weak: list[pd.DataFrame] = []
     quality_rows: list[dict[str, Any]] = []
     said: list[str] = []
+    parcel_tables: list[pd.DataFrame] = []
     note = ""
-    for scan, kept in zip(job.scans, job.kept, strict=True):
-        raw, quality = _read(job, scan)
+    for number, (scan, kept) in enumerate(zip(job.scans, job.kept, strict=True)):
+        raw, extracted = _read(job, scan)
         if kept is not None:
             raw = replace(raw, kept=kept)
         found = find_weak_parcels(
@@ -247,9 +319,25 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
         )
         note = str(found.attrs.get("note") or "")
         weak.append(found)
-        quality_rows.append(_quality(job, scan, raw, quality))
-        said += [] if quality is None else quality.notes
-        series.append(_clean(job, scan, raw))
+        said += [] if extracted is None else extracted.notes
+        cleaned = _clean(job, scan, raw)
+        series.append(cleaned)
+        voxels = None if extracted is None else extracted.quality
+        run = scan.run or ""
+        quality_rows.append(measure_run(raw, cleaned, run=run, voxels=voxels))
+        parcel_tables.append(measure_parcels(raw, cleaned, run=run, voxels=voxels))
+        if job.carpets:
+            write_carpet(
+                job.carpets[number],
+                raw,
+                cleaned,
+                voxels=voxels,
+                fd_mm=job.fd_mm[number],
+                max_fd_mm=job.study.censoring.max_fd_mm,
+                networks=list(job.atlas.parcels["network"].astype("object").fillna("").map(str)),
+                title=scan.name,
+                mark="simulated data" if job.simulated else "",
+            )
     together = pd.concat(weak, ignore_index=True)
     lost = _merge_weak(together, len(job.scans))
     facts: dict[str, Any] = {
@@ -258,12 +346,18 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
         "quality": quality_rows,
         "notes": [*job.atlas.notes, *dict.fromkeys(said)],
     }
+    assert job.parcel_quality is not None  # noqa: S101 - there is a signal
+    write_parcel_quality(job.parcel_quality, parcel_tables)
     if job.scans[0].kind == "image":
         _judge_df(job, series)
         _write_series(job, series)
     if job.study.coverage.action == "exclude" and lost:
         series = [_without(one, [str(row["parcel"]) for row in lost]) for one in series]
-    return correlate_parcels(series, runs=job.study.connectivity.runs), facts
+    rules = job.study.connectivity
+    estimate = estimate_connectivity(
+        series, estimator=rules.estimator, shrinkage=rules.shrinkage, runs=rules.runs
+    )
+    return estimate.connectivity, facts | {"estimate": estimate}
 
 
 def _ready_made(job: SessionJob) -> Connectivity:
@@ -307,9 +401,21 @@ def _clean(job: SessionJob, scan: Scan, raw: TimeSeries) -> TimeSeries:
     if scan.kind != "image":
         return raw
     rules = job.study.denoising
-    if _leaves_as_read(job):
-        return raw
-    confounds, metadata = confounds_of(scan, rules.strategy)
+    cleaned = raw if _leaves_as_read(job) else _denoised(job, scan, raw)
+    if rules.subcortical == "none":
+        return cleaned
+    return clean_subcortex(
+        cleaned,
+        subcortical=rules.subcortical,
+        subcortical_parcels=pd.Index(job.subcortex),
+        centroids_mm=parcel_centroids(job.atlas),
+        nearby_mm=rules.nearby_mm,
+    ).series
+
+
+def _denoised(job: SessionJob, scan: Scan, raw: TimeSeries) -> TimeSeries:
+    rules = job.study.denoising
+    confounds, metadata = confounds_of(scan, rules.strategy, rotation_unit=job.study.rotation_unit)
     # A session is judged by the sum over its runs, so a single run may keep few.
     return denoise(
         raw,
@@ -357,37 +463,13 @@ def _merge_weak(found: pd.DataFrame, n_runs: int) -> list[dict[str, Any]]:
             {
                 "parcel": str(row),
                 "measure": str(one["measure"]),
-                "value": _plain(one["value"]),
-                "scan_median": _plain(one["scan_median"]),
-                "ratio": _plain(one["ratio"]),
+                "value": plain(one["value"]),
+                "scan_median": plain(one["scan_median"]),
+                "ratio": plain(one["ratio"]),
                 "reason": reason,
             }
         )
     return rows
-
-
-def _plain(value: float) -> float | None:
-    return None if not np.isfinite(value) else float(f"{value:.6g}")
-
-
-def _quality(
-    job: SessionJob, scan: Scan, raw: TimeSeries, extracted: ParcelSignal | None
-) -> dict[str, Any]:
-    level = measure_signal_level(raw.signal, kept=raw.kept)
-    finite = level.values[np.isfinite(level.values)] if level.values is not None else np.array([])
-    facts: dict[str, Any] = {
-        "run": scan.run or "",
-        "n_frames": len(raw.kept),
-        "kept_frames": raw.n_kept,
-        "repetition_time_s": raw.repetition_time_s,
-        "median_signal": _plain(float(np.median(finite))) if len(finite) else None,
-    }
-    if extracted is not None:
-        facts["median_tsnr"] = _plain(extracted.quality.median_tsnr)
-        facts["mean_dvars"] = _plain(float(np.nanmean(extracted.quality.dvars)))
-        if raw.coverage is not None:
-            facts["min_coverage"] = _plain(float(np.nanmin(raw.coverage)))
-    return facts
 
 
 def _write_series(job: SessionJob, series: Sequence[TimeSeries]) -> None:
@@ -438,9 +520,12 @@ def _write_quality(job: SessionJob, sidecar: dict[str, Any]) -> None:
 def _sidecar(
     job: SessionJob, connectivity: Connectivity, facts: dict[str, Any], key: str
 ) -> dict[str, Any]:
+    estimate: Estimate | None = facts.get("estimate")
+    measure = "Pearson correlation" if estimate is None else estimate.estimator
     return {
-        "Description": "Pearson correlation of parcel time series over kept frames",
-        "RelationshipMeasure": "Pearson correlation",
+        "Description": f"{measure} of parcel time series over kept frames",
+        "RelationshipMeasure": measure,
+        "Shrinkage": 0.0 if estimate is None else round(estimate.shrinkage, 6),
         "Weighted": True,
         "Directed": False,
         "NonNegative": False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -11,7 +11,9 @@ from connectrial.errors import InputError
 from connectrial.io.confounds import read_confounds
 
 
-def confounds_of(scan: Scan, strategy: str) -> tuple[pd.DataFrame | None, dict[str, Any]]:
+def confounds_of(
+    scan: Scan, strategy: str, *, rotation_unit: Literal["rad", "deg"] = "rad"
+) -> tuple[pd.DataFrame | None, dict[str, Any]]:
     """Read a run's confounds and their sidecar; nothing where nothing is regressed.
 
     Raises
@@ -27,4 +29,4 @@ def confounds_of(scan: Scan, strategy: str) -> tuple[pd.DataFrame | None, dict[s
             f"{strategy}; add *_desc-confounds_timeseries.tsv, or set [denoising] "
             "strategy = 'none'"
         )
-    return read_confounds(scan.confounds)
+    return read_confounds(scan.confounds, rotation_unit=rotation_unit)

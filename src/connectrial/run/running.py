@@ -12,7 +12,7 @@ from typing import Literal
 from connectrial._version import __version__
 from connectrial.errors import InputError
 from connectrial.io.outputs import claim_folder, load_results, save_results
-from connectrial.io.provenance import is_current, write_json
+from connectrial.io.provenance import write_json
 from connectrial.plan import Plan
 from connectrial.results import Results
 from connectrial.run.group import analyse_group, require_all
@@ -20,6 +20,7 @@ from connectrial.run.participant import (
     Progress,
     SessionJob,
     SessionOutcome,
+    finished,
     made_from,
     process_session,
     session_jobs,
@@ -113,7 +114,7 @@ def _say_what_was_done(outcomes: Sequence[SessionOutcome]) -> None:
 
 
 def _finished(job: SessionJob) -> SessionOutcome | None:
-    known = is_current(job.sidecar, job.matrix, made_from=made_from(job))
+    known = finished(job, made_from(job))
     if known is None:
         return None
     return SessionOutcome(subject=job.subject, session=job.session, sidecar=known, reused=True)

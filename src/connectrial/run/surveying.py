@@ -13,9 +13,13 @@ import pandas as pd
 
 from connectrial.data import Atlas, FloatArray, Scan
 from connectrial.errors import ConnectrialError, InputError, StudyFileError
+from connectrial.fc.motion import measure_fd
+from connectrial.fc.places import parcel_centroids
 from connectrial.fc.quality import framewise_displacement
+from connectrial.io.batches import read_batches
 from connectrial.io.bids import index_scans, read_dataset_description, read_motion, survey_series
 from connectrial.io.clinical import TableMap, check_dates, read_participants, read_scores
+from connectrial.io.confounds import check_rotations
 from connectrial.io.scale_files import read_scale
 from connectrial.io.series import read_matrix
 from connectrial.io.volumes import read_volumes
@@ -105,7 +109,8 @@ def survey_study(
     unusable: dict[str, str] = {}
     scans, atlas = _read_headers(study, scans, unusable, problems, notes)
     notes += [] if atlas is None else atlas.notes
-    fd_mm, std_dvars = _read_motion(scans, unusable, notes)
+    fd_mm, std_dvars = _read_motion(study, scans, unusable, notes)
+    batches = _batches(study, scans, derivatives, dataset, problems)
     participants = _participants(study, known_subjects, problems, notes)
     scales = read_definitions(study, problems)
     scores, layouts = _scores(study, dataset, scans, participants, scales, problems, notes)
@@ -124,6 +129,7 @@ def survey_study(
         scores=scores,
         fd_mm=fd_mm,
         std_dvars=std_dvars,
+        batches=batches,
         unusable=unusable,
         problems=tuple(problems),
         notes=tuple(notes),
@@ -229,12 +235,20 @@ def _atlas_of_series(
     return replace(
         declared,
         name=label,
-        parcels=declared.parcels.loc[list(common)],
+        parcels=_with_places(declared).loc[list(common)],
         labels=None,
         affine=None,
         grayordinates=None,
         row_labels=None,
     )
+
+
+def _with_places(atlas: Atlas) -> pd.DataFrame:
+    """Note in the table where parcels lie, before their image is let go."""
+    places = parcel_centroids(atlas)
+    if np.isnan(places).all():
+        return atlas.parcels
+    return atlas.parcels.assign(**dict(zip(("x_mm", "y_mm", "z_mm"), places.T, strict=True)))
 
 
 def _difference(own: tuple[str, ...], common: tuple[str, ...]) -> str:
@@ -246,7 +260,7 @@ def _difference(own: tuple[str, ...], common: tuple[str, ...]) -> str:
 
 
 def _read_motion(
-    scans: tuple[Scan, ...], unusable: dict[str, str], notes: list[str]
+    study: Study, scans: tuple[Scan, ...], unusable: dict[str, str], notes: list[str]
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
     fd_mm: dict[str, FloatArray] = {}
     std_dvars: dict[str, FloatArray] = {}
@@ -255,18 +269,18 @@ def _read_motion(
         if scan.confounds is None or scan.kind == "matrix":
             continue
         try:
-            table = read_motion(scan.confounds)
+            table = _with_own_fd(study, scan, read_motion(scan.confounds))
         except InputError as error:
             unusable.setdefault(scan.name, "; ".join(error.problems))
             continue
-        if "motion_outlier" in table and scan.n_frames == int((table["motion_outlier"] == 0).sum()):
-            # XCP-D left its censored frames out of the series: their motion goes with them.
-            table = table.loc[table["motion_outlier"] == 0]
         if "framewise_displacement" not in table and set(_MOTION) <= set(table):
             table = table.assign(
                 framewise_displacement=framewise_displacement(table[list(_MOTION)].to_numpy())
             )
             computed.append(scan.name)
+        if "motion_outlier" in table and scan.n_frames == int((table["motion_outlier"] == 0).sum()):
+            # XCP-D left its censored frames out of the series: their motion goes with them.
+            table = table.loc[table["motion_outlier"] == 0]
         for column, into in (("framewise_displacement", fd_mm), ("std_dvars", std_dvars)):
             if column in table:
                 into[scan.name] = table[column].to_numpy(dtype=np.float64)
@@ -276,6 +290,54 @@ def _read_motion(
             "parameters (Power, 50 mm), since their tables lack it"
         )
     return fd_mm, std_dvars
+
+
+def _with_own_fd(study: Study, scan: Scan, table: pd.DataFrame) -> pd.DataFrame:
+    """Put framewise displacement as the study wants it in place of the table's, frames complete."""
+    assert scan.confounds is not None  # noqa: S101 - its table was read
+    rules, name = study.motion, scan.confounds.name
+    if rules is not None or scan.kind == "image":
+        check_rotations(table, Path(name), rotation_unit=study.rotation_unit)
+    if rules is None:
+        return table
+    missing = [column for column in _MOTION if column not in table]
+    if missing:
+        raise InputError(
+            f"{name}: [motion] measures displacement anew, but the table has no column {missing[0]!r}; "
+            "take [motion] out to use its own framewise_displacement"
+        )
+    try:
+        own = measure_fd(
+            table[list(_MOTION)].to_numpy(dtype=np.float64),
+            fd_kind=rules.fd_kind,
+            radius_mm=rules.radius_mm,
+            rotation_unit=rules.rotation_unit,
+            low_pass_hz=rules.low_pass_hz,
+            notch_hz=rules.notch_hz,
+            repetition_time_s=scan.repetition_time_s,
+        )
+    except InputError as error:
+        raise InputError([f"{name}: {problem}" for problem in error.problems]) from error
+    return table.assign(framewise_displacement=own)
+
+
+def _batches(
+    study: Study,
+    scans: tuple[Scan, ...],
+    derivatives: Path | None,
+    dataset: Path,
+    problems: list[str],
+) -> dict[str, str]:
+    column = study.quality.batch
+    if column is None or not scans:
+        return {}
+    try:
+        people = study.located(study.data.participants, key="data.participants")
+        folders = [folder for folder in (dataset, derivatives) if folder is not None]
+        return read_batches(column, scans=scans, folders=folders, participants=people)
+    except ConnectrialError as error:
+        problems += [f"[quality] batch: {problem}" for problem in error.problems]
+        return {}
 
 
 def _participants(

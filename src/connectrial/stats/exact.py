@@ -37,6 +37,44 @@ def fisher_exact(a: Counts, b: Counts) -> float:
     return float(stats.fisher_exact(np.array([[x, n - x], [y, m - y]])).pvalue)
 
 
+def fisher_table(counts: ArrayLike, *, n_tables: int = 9999, rng: np.random.Generator) -> float:
+    """Fisher's exact p for a table of any size, by drawing tables with the same margins.
+
+    Parameters
+    ----------
+    counts : array-like of int, shape (n_rows, n_columns)
+        Counts of separate people. Empty rows and columns do not count. With two rows and two
+        columns nothing is drawn and the p is exact.
+    n_tables : int
+        Tables that are drawn.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    float
+        Share of tables no likelier than this one, this one included; 1 for a single row or column.
+
+    Raises
+    ------
+    InputError
+        If counts are negative or no whole numbers.
+    """
+    table = np.asarray(counts, dtype=np.float64)
+    if table.ndim != 2 or (table < 0).any() or (table != np.round(table)).any():
+        raise InputError("counts: must be a table of whole numbers, 0 or more")
+    whole = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0].astype(np.int64)
+    if min(whole.shape) < 2:
+        return 1.0
+    if whole.shape == (2, 2):
+        return float(stats.fisher_exact(whole).pvalue)
+    drawn = stats.random_table(whole.sum(axis=1), whole.sum(axis=0))
+    log_p = drawn.logpmf(whole)
+    others = drawn.logpmf(drawn.rvs(n_tables, random_state=rng))
+    n_rarer = int(np.count_nonzero(others <= log_p + 1e-9))
+    return (n_rarer + 1) / (n_tables + 1)
+
+
 def boschloo_exact(a: Counts, b: Counts) -> float:
     """Boschloo's exact two-sided p for two proportions, less cautious than Fisher's.
 
