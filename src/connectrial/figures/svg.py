@@ -48,6 +48,8 @@ def figure_svg(figure: Figure, *, name: str, alt: str) -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    # Its style element would hold for the whole page; the page's own style has the same rule.
+    text = re.sub(r"<defs>\s*<style[^>]*>[^<]*</style>\s*</defs>", "", text)
     text = _prefix_ids(text, _identifier(name))
     for colour, variable in THEMED.items():
         text = text.replace(f": {colour}", f": var({variable})")
