@@ -12,7 +12,6 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
-from tiny import PARCELS, series_path, write_series
 
 from connectrial import load_results, load_study, plan_study, render_report, run_plan
 from connectrial.errors import InputError
@@ -21,6 +20,7 @@ from connectrial.report.cells import tsv_text
 from connectrial.report.identifiers import people_named, with_codes, without_hidden
 from connectrial.report.saving import save_report
 from connectrial.run.excluding import exclude_listed
+from tiny import PARCELS, series_path, write_series
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -28,7 +28,7 @@ HOSTILE = [
     "</script><img src=x onerror=alert(2)>",
     "</title></style><svg onload=alert(3)>",
     "'; --> ]]> {{ 7 * 7 }} &lt;b&gt;",
-    "=HYPERLINK(\"x\")",
+    '=HYPERLINK("x")',
     "a\u202eb\u2066c",
     "$\\frac{1}{0}$ and $x_1$",
 ]
@@ -184,7 +184,9 @@ def test_exclusions_understand_codes_and_sessions(ran):
     listed = study.parent / "excluded.tsv"
     listed.write_text(
         "subject\tsession\treason\n"
-        f"{codes['09']}\tn/a\twithdrew\nsub-10\tses-b\tartefact\nsmith\t\tx\n".replace("smith", "Smith")
+        f"{codes['09']}\tn/a\twithdrew\nsub-10\tses-b\tartefact\nsmith\t\tx\n".replace(
+            "smith", "Smith"
+        )
     )
     own = study.parent / "own.toml"
     plan = plan_study(exclude_listed(load_study(study), listed, ids=out / "ids.tsv"))
@@ -288,7 +290,9 @@ def hostile(tmp_path_factory):
     from tiny import write_tiny
 
     study = write_tiny(tmp_path_factory.mktemp("hostile") / "tiny")
-    names = dict(zip(["name", "session", "amy", "default", "reason", "arm", "what"], HOSTILE, strict=False))
+    names = dict(
+        zip(["name", "session", "amy", "default", "reason", "arm", "what"], HOSTILE, strict=False)
+    )
     text = study.read_text()
     text = text.replace('name = "Tiny trial"', f"name = {quoted(''.join(HOSTILE))}")
     text = text.replace('name = "Visual"', f"name = {quoted(names['what'])}")
@@ -362,7 +366,14 @@ def test_downloads_hold_no_formulas():
     )
     lines = tsv_text(table).splitlines()
     assert lines[0] == "'=a\tn"
-    assert [line.split("\t")[0] for line in lines[1:]] == ["'=1+1", "'@x", "-2.5", "'-cmd", "+3", "plain"]
+    assert [line.split("\t")[0] for line in lines[1:]] == [
+        "'=1+1",
+        "'@x",
+        "-2.5",
+        "'-cmd",
+        "+3",
+        "plain",
+    ]
     assert lines[1].split("\t")[1] == "-1.5"
 
 

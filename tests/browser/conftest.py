@@ -110,8 +110,9 @@ def _write_demo(folder: Path) -> Path:
 
     from connectrial import simulate_trial
     from connectrial.io.dataset import write_dataset
+    from connectrial.simulate import TrialDesign
 
-    write_dataset(simulate_trial(seed=2021, n_image_subjects=0), folder / "dataset")
+    write_dataset(simulate_trial(TrialDesign(n_image_subjects=0), seed=2021), folder / "dataset")
     text = (files("connectrial") / "templates" / "demo-study.toml").read_text(encoding="utf-8")
     study = folder / "study.toml"
     study.write_text(text, encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import matplotlib as mpl
 
 from connectrial.figures.palette import STYLE
-from connectrial.figures.svg import METADATA
+from connectrial.figures.svg import METADATA, alone
 from connectrial.io.files import write_atomic
 from connectrial.io.ids import codes_for
 from connectrial.io.outputs import file_label
@@ -87,6 +87,8 @@ def _save_panel(panel: Panel, folder: Path, *, simulated: bool) -> None:
             figure.text(0.995, 0.005, "simulated data", ha="right", va="bottom", fontsize=7)
         for ending in ENDINGS:
             write_atomic(folder / f"{name}.{ending}", figure_bytes(figure, ending, name=name))
+    elif panel.svg:
+        write_atomic(folder / f"{name}.svg", alone(panel.svg))
     if panel.data is not None:
         write_atomic(folder / f"{name}.tsv", tsv_text(panel.data, index=panel.index))
     for words, part in panel.parts:
@@ -115,13 +117,16 @@ def figure_bytes(figure: Figure, ending: str, *, name: str) -> bytes:
     # Straight to the drawing: savefig draws everything twice to find the layout.
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         if ending == "svg":
-            FigureCanvasSVG(figure).print_svg(buffer, metadata=metadata)
+            svg: Any = FigureCanvasSVG(figure)
+            svg.print_svg(buffer, metadata=metadata)
         elif ending == "pdf":
-            FigureCanvasPdf(figure).print_pdf(buffer, metadata=metadata)
+            pdf: Any = FigureCanvasPdf(figure)
+            pdf.print_pdf(buffer, metadata=metadata)
         else:
             figure.dpi = 300
             figure.set_facecolor("white")  # a viewer with a dark ground must not hide the ink
-            FigureCanvasAgg(figure).print_png(buffer, metadata=metadata)
+            png: Any = FigureCanvasAgg(figure)
+            png.print_png(buffer, metadata=metadata)
             figure.set_facecolor("none")
     figure.dpi = usual
     return buffer.getvalue()
