@@ -147,6 +147,49 @@ def _columns_of_people(name: str, table: pd.DataFrame) -> list[str]:
 
 def _vocabulary(results: Results) -> set[str]:
     """Gather names that the study uses for other things than people."""
+    words = {str(one) for key in ("visits", "places") for one in results.plan.get(key) or ()}
+    for levels in (results.plan.get("factors") or {}).values():
+        words |= {str(level) for level in levels}
+    for name, column in (("parcels", "parcel"), ("parcels", "network"), ("scans", "session")):
+        table = results.tables.get(name)
+        if table is not None and column in table.columns:
+            words |= set(table[column].dropna().astype(str))
+    return words
+
+
+def _bare(subject: object) -> str:
+    return str(subject).removeprefix("sub-")
+
+
+def _texts(results: Results) -> Iterator[str]:
+    """Yield every text of the results, each unique cell of a column once."""
+    found: list[str] = []
+
+    def note(text: str) -> str:
+        found.append(text)
+        return text
+
+    _changed(results, note)
+    yield from found
+
+
+def _changed(results: Results, change: Change) -> Results:
+    """Apply a change to every text of the results, names of analyses and outcomes alike."""
+    return replace(
+        results,
+        study=_plain(results.study, change),
+        plan=_plain(results.plan, change),
+        analyses=tuple(_result(one, change) for one in results.analyses),
+        tables={name: _table(table, change) for name, table in results.tables.items()},
+        edges={change(str(name)): _table(table, change) for name, table in results.edges.items()},
+        matrices={
+            change(str(name)): table.rename(index=_renamed(change), columns=_renamed(change))
+            for name, table in results.matrices.items()
+        },
+    )
+
+
+def _result(result: Result, change: Change) -> Result:
     return replace(
         result,
         name=change(result.name),
