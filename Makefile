@@ -9,7 +9,7 @@ export MPLBACKEND := agg
 export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help demo test lint check bench validate docs clean
+.PHONY: help demo test browser lint check bench validate docs clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -29,7 +29,10 @@ lint: $(VENV)/.installed-dev  ## style, types, and who may import whom
 	$(RUN) mypy
 	$(VENV)/bin/lint-imports
 
-check: lint  ## lint and the tests: all that must pass before a change goes in
+browser: $(VENV)/.installed-test-browser  ## reports in a headless Chromium; skips where there is none
+	$(RUN) pytest tests/browser
+
+check: lint browser  ## lint, tests, browser tests: all that must pass before a change goes in
 	$(RUN) pytest
 
 bench: $(VENV)/.installed-dev  ## speed: every bench/bench_*.py

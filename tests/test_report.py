@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import html
 import re
 from html.parser import HTMLParser
@@ -419,9 +420,16 @@ def test_nothing_is_fetched(page):
         for t, a in reader.tags
         if t == "meta" and a.get("http-equiv") == "Content-Security-Policy"
     ]
-    assert policy == [
-        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
-    ]
+    assert len(policy) == 1
+    assert policy[0].startswith("default-src 'none'; script-src 'sha256-")
+    for name in ("script", "style"):
+        text = page.split(f"<{name}>")[1].split(f"</{name}>")[0]
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{name}-src{'-elem' if name == 'style' else ''} 'sha256-{digest}'" in policy[0]
+    # Only style attributes of drawings are let through, no script and no address.
+    assert policy[0].count("unsafe") == 1
+    assert "style-src-attr 'unsafe-inline'" in policy[0]
+    assert "http" not in policy[0]
     assert all(link.startswith(("#", "data:")) for link in reader.links)
     assert all(source.startswith(("data:image/png", "#")) for source in reader.sources)
     assert not re.search(r"@import|url\((?!#)", page)

@@ -21,7 +21,7 @@ def saved(tiny, tmp_path):
 def test_figures_and_citations_are_there_and_the_same_again(saved):
     results, out = saved
     figures = {p.name: p.read_bytes() for p in (out / "group" / "figures").iterdir()}
-    assert {name.rsplit(".")[-1] for name in figures} == {"svg", "pdf"}
+    assert {name.rsplit(".")[-1] for name in figures} == {"svg", "pdf", "png", "tsv"}
     assert len(figures) >= 10
     text = (out / "logs" / "CITATION.md").read_text()
     assert "Satterthwaite's degrees of freedom" in text

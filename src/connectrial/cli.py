@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -57,6 +57,23 @@ Filters = Annotated[
 ]
 Jobs = Annotated[
     int, typer.Option("--n-jobs", "-j", help="Processes for the participant level; -1: all cores")
+]
+
+Identifiers = Annotated[
+    str,
+    typer.Option(
+        "--identifiers",
+        help="codes: people stand under random codes in page and figures (OUT/ids.tsv says who is "
+        "who); keep: under their own",
+    ),
+]
+Exclude = Annotated[
+    Path | None,
+    typer.Option(
+        "--exclude",
+        metavar="FILE",
+        help="Table of people and sessions to leave out: subject (or code), session, reason",
+    ),
 ]
 
 
@@ -146,7 +163,15 @@ def init(
 
 
 @app.command()
-def check(study: StudyFile, bids_filter_file: Filters = None) -> None:
+def check(
+    study: StudyFile,
+    exclude: Exclude = None,
+    ids: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="ids.tsv of a run, where --exclude uses its codes"),
+    ] = None,
+    bids_filter_file: Filters = None,
+) -> None:
     """Print all problems of a study file and its data at once; else print the plan.
 
     Each scan's fate, each analysis with its model, columns, reference levels, rank and numbers of
@@ -156,7 +181,7 @@ def check(study: StudyFile, bids_filter_file: Filters = None) -> None:
     """
     from connectrial.run.describing import print_plan
 
-    plan = _plan(study, filters=bids_filter_file)
+    plan = _plan(study, exclude=exclude, ids=ids, filters=bids_filter_file)
     print_plan(plan, _console())
     if plan.problems:
         _refuse(plan.problems)
@@ -173,6 +198,8 @@ def run(
     session_label: Sessions = None,
     bids_filter_file: Filters = None,
     n_jobs: Jobs = 1,
+    exclude: Exclude = None,
+    identifiers: Identifiers = "codes",
 ) -> None:
     """Run a study: scans to FC, FC and scores to results, results to one report.
 
@@ -182,6 +209,8 @@ def run(
 
     On a cluster: connectrial run study.toml results --level participant --participant-label 01,
     then once: connectrial run study.toml results --level group
+
+    Left out by decision: connectrial run study.toml results --exclude excluded.tsv
     """
     _run(
         study,
@@ -191,12 +220,15 @@ def run(
         sessions=_split(session_label),
         filters=bids_filter_file,
         n_jobs=n_jobs,
+        exclude=exclude,
+        identifiers=identifiers,
     )
 
 
 @app.command()
 def report(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of an earlier run")],
+    identifiers: Identifiers = "codes",
 ) -> None:
     """Make the report again from saved results.
 
@@ -205,9 +237,10 @@ def report(
     from connectrial.report.saving import save_report
     from connectrial.run import load_results
 
+    naming = _naming(identifiers)
     results = load_results(out)
     console = _console()
-    _print_where(console, save_report(results, out), out)
+    _print_where(console, save_report(results, out, identifiers=naming), out)
 
 
 @app.command()
@@ -372,10 +405,13 @@ def _run(
     sessions: list[str] | None,
     filters: Path | None,
     n_jobs: int,
+    exclude: Path | None,
+    identifiers: str,
 ) -> None:
     from connectrial.errors import InputError
     from connectrial.run import run_plan
 
+    naming = _naming(identifiers)
     if level not in (None, "participant", "group"):
         raise InputError(f"--level: is {level!r}; allowed are participant and group")
     if (subjects or sessions) and level != "participant":
@@ -385,7 +421,14 @@ def _run(
         )
     if n_jobs == 0 or n_jobs < -1:
         raise InputError(f"--n-jobs: is {n_jobs}; allowed are 1 and more, or -1 for all cores")
-    plan = _plan(study, subjects=subjects, sessions=sessions, filters=filters)
+    plan = _plan(
+        study,
+        subjects=subjects,
+        sessions=sessions,
+        filters=filters,
+        exclude=exclude,
+        ids=out / "ids.tsv",
+    )
     blocking = plan.data_problems if level == "participant" else plan.problems
     if blocking:
         _refuse(blocking)
@@ -405,7 +448,15 @@ def _run(
     from connectrial.run.describing import print_answer
 
     print_answer(results, console)
-    _print_where(console, save_report(results, out), out)
+    _print_where(console, save_report(results, out, identifiers=naming), out)
+
+
+def _naming(identifiers: str) -> Literal["codes", "keep"]:
+    from connectrial.errors import InputError
+
+    if identifiers not in ("codes", "keep"):
+        raise InputError(f"--identifiers: is {identifiers!r}; allowed are codes and keep")
+    return "keep" if identifiers == "keep" else "codes"
 
 
 def _sessions(plan: Plan) -> int:
@@ -419,6 +470,8 @@ def _plan(
     subjects: list[str] | None = None,
     sessions: list[str] | None = None,
     filters: Path | None = None,
+    exclude: Path | None = None,
+    ids: Path | None = None,
 ) -> Plan:
     from connectrial.run import plan_study
     from connectrial.run.filtering import with_filters
@@ -427,6 +480,10 @@ def _plan(
     loaded = load_study(study)
     if filters is not None:
         loaded = with_filters(loaded, filters)
+    if exclude is not None:
+        from connectrial.run.excluding import exclude_listed
+
+        loaded = exclude_listed(loaded, exclude, ids=ids)
     return plan_study(loaded, subjects=subjects, sessions=sessions)
 
 
@@ -540,6 +597,8 @@ def _bids_app(
     n_jobs: Annotated[
         int, typer.Option("--n-jobs", "--nprocs", "--n_cpus", help="Processes; -1: all cores")
     ] = 1,
+    exclude: Exclude = None,
+    identifiers: Identifiers = "codes",
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version")
     ] = False,
@@ -559,6 +618,8 @@ def _bids_app(
         sessions=_split(session_label),
         filters=bids_filter_file,
         n_jobs=n_jobs,
+        exclude=exclude,
+        identifiers=identifiers,
     )
 
 

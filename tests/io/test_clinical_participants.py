@@ -31,7 +31,7 @@ def test_labels_are_those_on_disk(tmp_path):
     table = read_participants(path, known_subjects=["01", "02", "TRD003"])
     assert table.frame.index.tolist() == ["01", "02", "TRD003", "9"]
     assert any("'1' is read as sub-01" in note for note in table.notes)
-    assert any("1 subjects have no scan: 9" in note for note in table.notes)
+    assert any("1 subjects have no scan: sub-9" in note for note in table.notes)
 
 
 def test_identical_rows_are_one(tmp_path):

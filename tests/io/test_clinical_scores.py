@@ -196,7 +196,7 @@ def test_cells_that_are_no_numbers(tmp_path):
 def test_people_without_scans_are_told(tmp_path):
     by_phenotype(tmp_path)
     table = read_scores(tmp_path, known_subjects=["01"])
-    assert table.notes == ("phenotype/madrs.tsv: 1 subjects have no scan: 02",)
+    assert table.notes == ("phenotype/madrs.tsv: 1 subjects have no scan: sub-02",)
     assert values(table, "MADRS") == WANTED
 
 

@@ -92,6 +92,26 @@ def _places(blocks: Mapping[str, Sequence[str]]) -> dict[str, float]:
     return place
 
 
+def _headings(
+    ax: Axes, blocks: Mapping[str, Sequence[str]], place: Mapping[str, float]
+) -> list[tuple[str, int, float, float]]:
+    """Give each block its heading and the line that it stands on: above a neighbour it would touch."""
+    points = 72.0 * (figure_of(ax).get_figwidth() - 1.9) / max(1.0, max(place.values()) + 1)
+    found: list[tuple[str, int, float, float]] = []
+    ends: list[float] = []  # of the headings of each line, in points
+    for name, people in blocks.items():
+        if not people:
+            continue
+        first, last = place[str(people[0])], place[str(people[-1])]
+        words = f"{name} ({len(people)})"
+        half = 0.5 * 5.0 * len(words)  # a letter of 8.5 pt is about 5 pt wide
+        middle = points * (first + last) / 2
+        line = next((i for i, end in enumerate(ends) if middle - half > end + 6), len(ends))
+        ends[line : line + 1] = [middle + half]
+        found.append((words, line, first, last))
+    return found
+
+
 def _label(
     ax: Axes,
     rows: Sequence[tuple[str, str]],
@@ -106,14 +126,11 @@ def _label(
     ax.set_xticks([])
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
-    for name, people in blocks.items():
-        if not people:
-            continue
-        first, last = place[str(people[0])], place[str(people[-1])]
+    for name, line, first, last in _headings(ax, blocks, place):
         ax.plot([first - 0.4, last + 0.4], [-0.75] * 2, color=MUTED, linewidth=1.2, clip_on=False)
-        ax.text(
-            (first + last) / 2, -0.95, f"{name} ({len(people)})", ha="center", va="bottom",
-            fontsize=8.5, color=INK, clip_on=False,
+        ax.annotate(
+            name, ((first + last) / 2, -0.75), xytext=(0, 2.0 + 11.0 * line), textcoords="offset points",
+            ha="center", va="bottom", fontsize=8.5, color=INK, annotation_clip=False,
         )  # fmt: skip
     changes = [i for i in range(1, len(rows)) if rows[i][0] != rows[i - 1][0]]
     for i in changes:

@@ -48,6 +48,8 @@ def figure_svg(figure: Figure, *, name: str, alt: str) -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    # Its style element would hold for the whole page; the page's own style has the same rule.
+    text = re.sub(r"<defs>\s*<style[^>]*>[^<]*</style>\s*</defs>", "", text)
     text = _prefix_ids(text, _identifier(name))
     for colour, variable in THEMED.items():
         text = text.replace(f": {colour}", f": var({variable})")
@@ -82,3 +84,18 @@ def text_element(x: float, y: float, text: str, *, css: str = "", anchor: str = 
         f'<text x="{x:g}" y="{y:g}" class={quoteattr(css)} text-anchor="{anchor}">'
         f"{escape(text)}</text>"
     )
+
+
+#: What the page's style says of our own drawings, in plain colours.
+_ALONE = (
+    "svg{font-family:sans-serif}text{font-size:13.5px;fill:#222}.strong{font-weight:600}"
+    ".box{fill:#f2f4f6;stroke:#555}.out{fill:#fff;stroke:#555;stroke-dasharray:4 3}"
+    ".arrow{fill:none;stroke:#555;stroke-width:1.3}.head{fill:#555}"
+)
+
+
+def alone(drawing: str) -> str:
+    """Turn one of our own drawings into a file that needs no page around it."""
+    start, rest = drawing.split(">", 1)
+    namespace = "" if "xmlns=" in start else ' xmlns="http://www.w3.org/2000/svg"'
+    return f"{start}{namespace}><style>{_ALONE}</style>{rest}\n"

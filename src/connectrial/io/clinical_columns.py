@@ -261,7 +261,7 @@ def strangers(where: str, subjects: Iterable[str], known: Collection[str]) -> li
     unknown = sorted({s for s in subjects if s not in known}, key=natural_key)
     if not known or not unknown:
         return []
-    shown = ", ".join(unknown[:8]) + (" ..." if len(unknown) > 8 else "")
+    shown = ", ".join(f"sub-{one}" for one in unknown[:8]) + (" ..." if len(unknown) > 8 else "")
     return [f"{where}: {len(unknown)} subjects have no scan: {shown}"]
 
 

@@ -60,7 +60,7 @@ def plan_matching(
     )
     alone = out.loc[out["group"] == "patient"]
     if len(alone):
-        listed = "; ".join(f"{row.subject}: {row.reason}" for row in alone.itertuples())
+        listed = "; ".join(f"sub-{row.subject}: {row.reason}" for row in alone.itertuples())
         notes.append(f"{len(alone)} patients have no matched control and stay in ({listed})")
     if len(scans):
         gone = scans["subject"].isin(lost.index) & scans["analysed"]

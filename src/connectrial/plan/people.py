@@ -238,18 +238,44 @@ def _subjects(
                 "levels = [...] if it is a factor"
             )
         table[key] = numbers.to_numpy(dtype=np.float64)
-    for section in study.exclude:
-        subject = section.subject.removeprefix("sub-")
-        if subject not in everybody:
-            problems.append(
-                f"[[exclude]] subject: there is no {section.subject!r}"
-                f"{did_you_mean(subject, everybody, listing=False)}"
-            )
-        elif section.session is None:
-            reasons[subject] = section.reason
+    _leave_out(study, survey, everybody, reasons, problems)
     table["included"] = [subject not in reasons for subject in everybody]
     table["reason"] = [reasons.get(subject, "") for subject in everybody]
     return table, factors
+
+
+def _leave_out(
+    study: Study,
+    survey: Survey,
+    everybody: list[str],
+    reasons: dict[str, str],
+    problems: list[str],
+) -> None:
+    """Take decisions to exclude; those about nobody who is there are one message."""
+    known = {(scan.subject, scan.session or "") for scan in survey.scans}
+    unknown: list[str] = []
+    for section in study.exclude:
+        subject = section.subject.removeprefix("sub-")
+        if subject not in everybody:
+            unknown.append(f"{section.subject!r}{_perhaps(subject, everybody)}")
+        elif section.session is None:
+            reasons[subject] = section.reason
+        elif (subject, session := section.session.removeprefix("ses-")) not in known:
+            own = sorted(one for person, one in known if person == subject)
+            unknown.append(
+                f"session {section.session!r} of {section.subject!r}{_perhaps(session, own)}"
+            )
+    # Of a run on some people only, the others are not there.
+    if unknown and not survey.partial:
+        problems.append(
+            f"[[exclude]] subject: there is no {', no '.join(unknown)}; name people and sessions as on disk, "
+            "or by their codes in the report (ids.tsv)"
+        )
+
+
+def _perhaps(word: str, allowed: list[str]) -> str:
+    hint = did_you_mean(word, allowed, listing=False).removeprefix("; ")
+    return f" ({hint})" if hint else ""
 
 
 def _check_arms_of_patients_only(

@@ -53,6 +53,8 @@ class Survey:
         True where the dataset says that it is simulated.
     looked : bool
         False where the folders could not be looked into at all; nothing else then says anything.
+    partial : bool
+        True where only some people or sessions were looked at.
     """
 
     scans: tuple[Scan, ...] = ()
@@ -78,6 +80,7 @@ class Survey:
     volumes: pd.DataFrame = field(default_factory=pd.DataFrame)
     simulated: bool = False
     looked: bool = True
+    partial: bool = False
 
     @property
     def kind(self) -> str | None:

@@ -68,6 +68,8 @@ def concentration_panel(results: Results) -> Panel | None:
         f"reaches {top:.0f} ng/ml.",
         figure=figure,
         data=curves,
+        methods=next((one.methods for one in results.analyses if one.what == "exposure"), "")
+        or "Concentrations of the compartment model that the study file names.",
     )
 
 

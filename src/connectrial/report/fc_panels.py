@@ -70,6 +70,7 @@ def hypothesis_panel(results: Results, result: Result) -> Panel | None:
         + ", with means and changes; the tests stand in the table below.",
         figure=figure,
         data=values[[c for c in columns if c in values.columns]],
+        methods=result.methods or "Network FC of each person at each visit; no model.",
     )
 
 
@@ -130,6 +131,8 @@ def forest_panels(results: Results) -> list[Panel]:
                 + ".",
                 figure=plot_forest(own, unit=str(unit)),
                 data=own.drop(columns=["label", "first"]),
+                methods="Estimates and intervals of the models of the sections below, not adjusted for "
+                "the number of tests.",
                 min_width_px=820,
             )
         )
@@ -191,6 +194,8 @@ def _groups_panel(
         alt=f"{outcome} connectivity in {', '.join(columns)}.",
         figure=plot_groups(drawn, means, columns=columns, colours=colours),
         data=drawn,
+        methods=next((one.methods for one in results.analyses if one.what == "groups"), "")
+        or "Network FC of each person; no model.",
         min_width_px=320,
     )
 
@@ -241,6 +246,7 @@ def retest_panel(results: Results) -> Panel | None:
         + ".",
         figure=plot_retests(pairs, first=names[0], second=names[1], subtitles=subtitles),
         data=pd.concat(data, ignore_index=True),
+        methods=wanted[0].methods or "Two sessions of the same visit, each person once.",
     )
 
 
@@ -287,7 +293,9 @@ def matrices_panels(results: Results) -> list[Panel]:
         "at each visit.",
         alt=f"Matrices of mean Fisher z of {len(first)} parcels: {', '.join(titles)}.",
         figure=plot_matrices(results.matrices, networks),
-        data=None,
+        parts=tuple(results.matrices.items()),
+        methods="Fisher z of Pearson's correlation, averaged over the sessions of a visit; an edge that "
+        "is missing in a session does not count there.",
         min_width_px=280 * min(3, len(titles)),
     )
     return [panel]
@@ -312,6 +320,9 @@ def edge_panel(results: Results, name: str) -> Panel | None:
         f"t from {format_number(edges['statistic'].min())} to "
         f"{format_number(edges['statistic'].max())}.",
         figure=plot_edge_matrix(edges, parcels=order, networks=networks),
+        data=edges[["parcel_a", "parcel_b", "statistic", "p_adjusted"]],
+        methods=next((one.methods for one in results.analyses if one.name == name), "")
+        or "The same model on every edge.",
         min_width_px=460,
     )
 
@@ -334,5 +345,6 @@ def truth_panel(results: Results) -> Panel | None:
         alt=f"{covered} of {len(judged)} intervals cover the truth.",
         figure=plot_truth(shown),
         data=truth,
+        methods="Estimates of the analyses above beside the effects that the simulation put in.",
         min_width_px=560,
     )

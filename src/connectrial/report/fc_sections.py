@@ -91,10 +91,6 @@ def reliability_section(results: Results) -> Section | None:
 def matrices_section(results: Results) -> Section | None:
     """Show mean connectivity by visit."""
     blocks = [Block(kind="figure", panels=(p,)) for p in fc_panels.matrices_panels(results)]
-    for title, matrix in results.matrices.items():
-        blocks.append(
-            Block(kind="download", title=f"Mean Fisher z, {title}", data=matrix, name=f"fc {title}")
-        )
     return Section(
         key="matrices", title="Mean connectivity", label="descriptive", blocks=tuple(blocks)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 
 from connectrial.figures.maps import MapRow, plot_map_slices
 from connectrial.figures.numbers import format_count, term_words
@@ -101,9 +102,29 @@ def _panels(results: Results, result: Result, drawn: GroupMap) -> list[Panel]:
             f"colour scale. Grey: brain without a value in that map.{outlined}",
             alt=f"Axial slices of {len(rows)} maps: {'; '.join(row.title for row in rows)}.",
             figure=plot_map_slices(rows, drawn.affine),
+            methods=result.methods,
+            data=_summary(rows),
             min_width_px=620,
         )
     ]
+
+
+def _summary(rows: list[MapRow]) -> pd.DataFrame:
+    """Say in numbers what each row of slices shows; the maps themselves are files of their own."""
+    listed = []
+    for row in rows:
+        known = row.values[np.isfinite(row.values)]
+        listed.append(
+            {
+                "map": row.title,
+                "unit": row.scale,
+                "n_voxels": len(known),
+                "minimum": float(known.min()),
+                "median": float(np.median(known)),
+                "maximum": float(known.max()),
+            }
+        )
+    return pd.DataFrame(listed)
 
 
 def _unit(result: Result) -> str:

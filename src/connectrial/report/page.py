@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -11,7 +14,9 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from connectrial.figures.svg import figure_svg
+from connectrial.report.blocks import Section
 from connectrial.report.cells import tsv_link
+from connectrial.report.identifiers import without_hidden
 from connectrial.report.panel import Panel
 from connectrial.report.sections import build_sections, section_panels
 from connectrial.report.source import stand_ins, without_marks
@@ -32,9 +37,33 @@ def render_report(results: Results) -> str:
     Returns
     -------
     str
-        HTML that needs nothing beside it: no file, no network. Text from tables is escaped.
+        HTML that needs nothing beside it: no file, no network. Text from tables is escaped. People
+        stand in it as `results` names them; ``connectrial report`` and ``run`` put codes in their
+        place first.
     """
-    sections = build_sections(without_marks(results))
+    return render_sections(results, page_sections(results))
+
+
+def page_sections(results: Results) -> list[Section]:
+    """Build the sections of the page, hidden signs in texts made visible."""
+    return build_sections(without_hidden(without_marks(results)))
+
+
+def render_sections(results: Results, sections: Sequence[Section]) -> str:
+    """Render sections as one page.
+
+    Parameters
+    ----------
+    results : Results
+        What was found, for the head of the page.
+    sections : sequence of Section
+        Of :func:`page_sections`.
+
+    Returns
+    -------
+    str
+    """
+    results = without_hidden(results)
     study = results.study.get("study") or {}
     head = {
         "name": str(study.get("name") or results.study.get("name") or "Unnamed study"),
@@ -45,12 +74,45 @@ def render_report(results: Results) -> str:
         "facts": _facts(results),
     }
     page = _environment().get_template("report.html")
+    css, js = _template("report.css"), _template("report.js")
     return page.render(
         head=head,
         sections=sections,
-        css=Markup(_template("report.css")),  # noqa: S704 - our own file
-        js=Markup(_template("report.js")),  # noqa: S704 - our own file
+        policy=content_policy(scripts=[js], styles=[css]),
+        css=Markup(css),  # noqa: S704 - our own file
+        js=Markup(js),  # noqa: S704 - our own file
     )
+
+
+def content_policy(*, scripts: Sequence[str], styles: Sequence[str]) -> str:
+    """Return the content security policy of a page that runs these scripts and no other.
+
+    Parameters
+    ----------
+    scripts, styles : sequence of str
+        Text of each script and style element, as it stands between its tags.
+
+    Returns
+    -------
+    str
+        Nothing is fetched. Style attributes are let through, since drawings are full of them; a
+        style attribute can run nothing and, with no source allowed, load nothing.
+    """
+    allowed = {
+        "default-src": ["'none'"],
+        "script-src": [_digest(one) for one in scripts],
+        "style-src-elem": [_digest(one) for one in styles],
+        "style-src-attr": ["'unsafe-inline'"],
+        "img-src": ["data:"],
+        "connect-src": ["data:", "blob:"],
+        "base-uri": ["'none'"],
+        "form-action": ["'none'"],
+    }
+    return "; ".join(f"{name} {' '.join(sources)}" for name, sources in allowed.items())
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def report_figures(results: Results) -> dict[str, Figure]:
@@ -66,8 +128,13 @@ def report_figures(results: Results) -> dict[str, Figure]:
     dict of str to matplotlib.figure.Figure
         Names fit for files. Save SVG under ``figures.svg.METADATA`` to get the same bytes again.
     """
-    panels = section_panels(build_sections(without_marks(results)))
-    return {slug(p.name).replace("-", "_"): p.figure for p in panels if p.figure is not None}
+    panels = section_panels(page_sections(results))
+    return {figure_name(p): p.figure for p in panels if p.figure is not None}
+
+
+def figure_name(panel: Panel) -> str:
+    """Return the name of a panel's files."""
+    return slug(panel.name).replace("-", "_")
 
 
 def slug(text: str) -> str:

@@ -33,6 +33,10 @@ class Panel:
         What was drawn.
     index : bool
         Whether the index of `data` belongs to it (matrices).
+    methods : str
+        How it was made, in a sentence that a figure legend could take; empty where `how` says it.
+    parts : tuple of (str, pandas.DataFrame)
+        What was drawn, where it is several tables: words for each, and the table with its index.
     min_width_px : int
         Below this width it scrolls sideways and does not shrink any more.
     """
@@ -45,4 +49,6 @@ class Panel:
     svg: str = ""
     data: pd.DataFrame | None = None
     index: bool = False
+    methods: str = ""
+    parts: tuple[tuple[str, pd.DataFrame], ...] = ()
     min_width_px: int = 480

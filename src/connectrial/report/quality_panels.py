@@ -51,6 +51,7 @@ def region_panels(results: Results) -> list[Panel]:
                     levels=[*own, _REST],
                 ),
                 data=together[["subject", "session", "visit", "region", measure]],
+                methods="One value for each scan and region, from the scans' own tables of quality.",
             )
         )
     return panels
@@ -86,6 +87,8 @@ def qc_fc_panel(results: Results) -> Panel | None:
         title="Motion in connectivity (QC-FC)",
         how=how,
         alt=f"Histograms of edges' correlations with motion. {'; '.join(medians)}.",
+        methods="Pearson's correlation of each edge's FC with mean displacement over people, one "
+        "value per edge; densities are histograms.",
         figure=plot_qc_fc(histogram, pd.concat(placed) if placed else None, samples=samples),
         data=histogram,
         min_width_px=160 * len(samples),

@@ -5,25 +5,42 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib as mpl
 
 from connectrial.figures.palette import STYLE
-from connectrial.figures.svg import METADATA
+from connectrial.figures.svg import METADATA, alone
 from connectrial.io.files import write_atomic
+from connectrial.io.ids import codes_for
+from connectrial.io.outputs import file_label
+from connectrial.report.cells import tsv_text
+from connectrial.report.identifiers import people_named, with_codes
 from connectrial.report.methods import known_references, methods_text
-from connectrial.report.page import render_report, report_figures
+from connectrial.report.page import figure_name, page_sections, render_sections
+from connectrial.report.panel import Panel
+from connectrial.report.sections import section_panels
 from connectrial.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Identifiers = Literal["codes", "keep"]
+#: Forms in which a figure is saved.
+ENDINGS = ("svg", "pdf", "png")
+# Nothing that changes from run to run, as the clock does.
+_METADATA: dict[str, dict[str, Any]] = {
+    "svg": METADATA,
+    "pdf": {"CreationDate": None},
+    "png": {"Software": None},
+}
 _SIMULATED = "Simulated data: no number here comes from a real person."
 
 
-def save_report(results: Results, output_dir: str | Path) -> Path:
-    """Write the page, the figures and the methods text with its references.
+def save_report(
+    results: Results, output_dir: str | Path, *, identifiers: Identifiers = "codes"
+) -> Path:
+    """Write the page, the figures with their data, and the methods text with its references.
 
     Parameters
     ----------
@@ -31,31 +48,51 @@ def save_report(results: Results, output_dir: str | Path) -> Path:
         Of a run, or loaded from one.
     output_dir : str or Path
         The run's folder.
+    identifiers : {"codes", "keep"}
+        Whether people stand under random codes, kept in ``ids.tsv`` and nowhere else, or under
+        their own identifiers.
 
     Returns
     -------
     Path
-        ``report.html``. Beside it are ``group/figures/*.svg`` and ``*.pdf``, and
-        ``logs/CITATION.md`` and ``logs/CITATION.bib``.
+        ``report.html``. Beside it are ``group/figures/*.svg``, ``*.pdf`` and ``*.png``, the data of
+        each figure as ``*.tsv``, and ``logs/CITATION.md`` and ``logs/CITATION.bib``.
 
     Raises
     ------
     InputError
-        The folder cannot be written to.
+        The folder cannot be written to, or ``ids.tsv`` is damaged.
     """
     out = Path(output_dir)
+    if identifiers == "codes":
+        results = with_codes(results, codes_for(out, people_named(results)))
     page = out / "report.html"
-    write_atomic(page, render_report(results))
-    for name, figure in report_figures(results).items():
-        if results.plan.get("simulated"):
-            figure.text(0.995, 0.005, "simulated data", ha="right", va="bottom", fontsize=7)
-        for ending in ("svg", "pdf"):
-            content = figure_bytes(figure, ending, name=name)
-            write_atomic(out / "group" / "figures" / f"{name}.{ending}", content)
+    sections = page_sections(results)
+    write_atomic(page, render_sections(results, sections))
+    for panel in section_panels(sections):
+        _save_panel(panel, out / "group" / "figures", simulated=bool(results.plan.get("simulated")))
     paragraphs, keys = methods_text(results)
     write_atomic(out / "logs" / "CITATION.md", citation_markdown(results, paragraphs, keys))
     write_atomic(out / "logs" / "CITATION.bib", citation_bibtex(keys))
     return page
+
+
+def _save_panel(panel: Panel, folder: Path, *, simulated: bool) -> None:
+    """Write a figure in each form, and what was drawn beside it."""
+    name = figure_name(panel)
+    figure = panel.figure
+    if figure is not None:
+        figure.set_layout_engine("none")  # it was drawn for the page: everything has its place
+        if simulated:
+            figure.text(0.995, 0.005, "simulated data", ha="right", va="bottom", fontsize=7)
+        for ending in ENDINGS:
+            write_atomic(folder / f"{name}.{ending}", figure_bytes(figure, ending, name=name))
+    elif panel.svg:
+        write_atomic(folder / f"{name}.svg", alone(panel.svg))
+    if panel.data is not None:
+        write_atomic(folder / f"{name}.tsv", tsv_text(panel.data, index=panel.index))
+    for words, part in panel.parts:
+        write_atomic(folder / f"{name}_{file_label(words)}.tsv", tsv_text(part, index=True))
 
 
 def figure_bytes(figure: Figure, ending: str, *, name: str) -> bytes:
@@ -66,14 +103,32 @@ def figure_bytes(figure: Figure, ending: str, *, name: str) -> bytes:
     figure : matplotlib.figure.Figure
         The figure.
     ending : str
-        ``svg`` or ``pdf``.
+        ``svg``, ``pdf`` or ``png``; the last at 300 dots per inch.
     name : str
         Salt of the ids in SVG.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     buffer = io.BytesIO()
-    metadata: dict[str, Any] = METADATA if ending == "svg" else {"CreationDate": None}
+    metadata: dict[str, Any] = _METADATA[ending]
+    usual = figure.dpi
+    # Straight to the drawing: savefig draws everything twice to find the layout.
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
-        figure.savefig(buffer, format=ending, metadata=metadata)
+        if ending == "svg":
+            svg: Any = FigureCanvasSVG(figure)
+            svg.print_svg(buffer, metadata=metadata)
+        elif ending == "pdf":
+            pdf: Any = FigureCanvasPdf(figure)
+            pdf.print_pdf(buffer, metadata=metadata)
+        else:
+            figure.dpi = 300
+            figure.set_facecolor("white")  # a viewer with a dark ground must not hide the ink
+            png: Any = FigureCanvasAgg(figure)
+            png.print_png(buffer, metadata=metadata)
+            figure.set_facecolor("none")
+    figure.dpi = usual
     return buffer.getvalue()
 
 

@@ -39,6 +39,8 @@ def flow_panel(results: Results) -> Panel | None:
         "analysed. A scan is one session of one person.",
         alt=describe_flow(flow),
         svg=draw_flow(flow),
+        methods="People and scans were counted by the rules of the study file, before any model was "
+        "fitted; a scan counts once, under the first reason that keeps it out.",
         data=flow,
         min_width_px=620,
     )
@@ -74,6 +76,8 @@ def availability_panel(results: Results) -> Panel | None:
         alt=f"Availability of visits by person: {words}.",
         figure=figure,
         data=seen,
+        methods="What each person should have at each visit, against what was found and could be "
+        "used.",
         min_width_px=680,
     )
 
@@ -99,6 +103,8 @@ def balance_panel(results: Results) -> Panel | None:
         alt=f"Standardised differences before and after matching: {words}.",
         figure=plot_balance(known),
         data=balance,
+        methods="Standardised mean differences: the difference of means (or shares) over the pooled "
+        "standard deviation of the two groups before matching.",
     )
 
 
@@ -174,7 +180,16 @@ def _course_panel(results: Results, own: pd.DataFrame, scale: str) -> Panel | No
         + ".",
         figure=figure,
         data=own[[c for c in ("subject", "visit", "scale", "score", factor) if c in own.columns]],
+        methods=_course_methods(analysis, source),
     )
+
+
+def _course_methods(analysis: Result | None, source: str) -> str:
+    if source == "model-based" and analysis is not None and analysis.methods:
+        return analysis.methods
+    if source:
+        return "Means and 95 % t intervals of everybody who has a score at the visit; no model."
+    return "Scores as they were recorded; no model."
 
 
 def _score_analysis(results: Results, scale: str) -> Result | None:
@@ -246,6 +261,8 @@ def rates_panel(results: Results) -> Panel | None:
         alt=words + ".",
         figure=plot_rates(rates),
         data=rates,
+        methods=next((one.methods for one in results.analyses if one.what == "response"), "")
+        or "Shares of people with their confidence intervals.",
     )
 
 
@@ -284,6 +301,8 @@ def quality_panels(results: Results) -> list[Panel]:
                     ready, measure=measure, visits=order, by=factor, levels=levels, limit=limit
                 ),
                 data=ready[[c for c in columns if c in ready.columns]],
+                methods="One value for each scan, as in the table of scan quality; scans that are left "
+                "out are shown too.",
             )
         )
     return panels

@@ -141,6 +141,7 @@ def survey_study(
         scales=scales,
         volumes=volumes,
         simulated=simulated,
+        partial=subjects is not None or sessions is not None,
     )
 
 

@@ -172,7 +172,8 @@ def _completed(subjects: Sequence[str], n_treatments: int) -> tuple[str, ...]:
     if not subjects:
         return ()
     few = f"{len(subjects)} people" if len(subjects) > 1 else "1 person"
+    named = ", ".join(f"sub-{subject}" for subject in subjects)
     return (
-        f"{few} left before period {n_treatments} ({', '.join(subjects)}); their sequence counts as "
+        f"{few} left before period {n_treatments} ({named}); their sequence counts as "
         "the one that they began",
     )
