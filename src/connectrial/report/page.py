@@ -12,6 +12,8 @@ from markupsafe import Markup
 
 from connectrial.figures.svg import figure_svg
 from connectrial.report.cells import tsv_link
+from connectrial.report.live import live_scripts, live_styles
+from connectrial.report.live_people import with_people
 from connectrial.report.panel import Panel
 from connectrial.report.sections import build_sections, section_panels
 from connectrial.report.source import stand_ins, without_marks
@@ -45,11 +47,12 @@ def render_report(results: Results) -> str:
         "facts": _facts(results),
     }
     page = _environment().get_template("report.html")
+    css, js = _template("report.css") + live_styles(), _template("report.js") + live_scripts()
     return page.render(
         head=head,
         sections=sections,
-        css=Markup(_template("report.css")),  # noqa: S704 - our own file
-        js=Markup(_template("report.js")),  # noqa: S704 - our own file
+        css=Markup(css),  # noqa: S704 - our own file
+        js=Markup(js),  # noqa: S704 - our own file
     )
 
 
@@ -91,7 +94,8 @@ def _svg(panel: Panel) -> Markup:
     if panel.svg:
         return Markup(panel.svg)  # noqa: S704
     assert panel.figure is not None  # noqa: S101 - a panel has one of the two
-    return Markup(figure_svg(panel.figure, name=slug(panel.name), alt=panel.alt))  # noqa: S704
+    drawn = figure_svg(panel.figure, name=slug(panel.name), alt=panel.alt)
+    return Markup(with_people(drawn))  # noqa: S704
 
 
 def _template(name: str) -> str:

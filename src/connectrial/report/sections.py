@@ -13,6 +13,7 @@ from connectrial.report import (
     trial_sections,
 )
 from connectrial.report.blocks import Block, Section
+from connectrial.report.live_people import number_people, offer_people
 from connectrial.report.panel import Panel
 from connectrial.results import Results
 
@@ -40,7 +41,8 @@ def build_sections(results: Results) -> list[Section]:
         record_sections.provenance_section,
     )
     built = [builder(results) for builder in builders]
-    return [section for section in built if section is not None and section.blocks]
+    sections = [section for section in built if section is not None and section.blocks]
+    return offer_people(sections, number_people(results, section_panels(sections)))
 
 
 def section_panels(sections: list[Section]) -> list[Panel]:
