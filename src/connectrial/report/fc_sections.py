@@ -17,6 +17,7 @@ from connectrial.report.blocks import (
     table_block,
 )
 from connectrial.report.cells import edges_table, estimates_table, plain_table
+from connectrial.report.network_panels import network_blocks
 from connectrial.report.source import stand_ins, table
 from connectrial.results import Results
 
@@ -116,6 +117,7 @@ def exploratory_section(results: Results) -> Section | None:
         blocks.append(Block(kind="text", text=(_edge_counts(edges),)))
         blocks += live_block(live_matrices.edge_live(results, result.name))
         blocks += figure_block(fc_panels.edge_panel(results, result.name))
+        blocks += network_blocks(results, result.name)
         blocks.append(_strongest(edges, result.name))
         if result.notes:
             blocks.append(Block(kind="notes", text=notes_of(result)))
