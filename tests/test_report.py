@@ -445,7 +445,7 @@ def test_sections_follow_the_data(results, page):
     keys = [a["id"] for t, a in read(page).tags if t == "section"]
     assert keys == [
         "answer", "people", "clinical", "quality", "hypotheses", "effects", "groups", "reliability",
-        "matrices", "exploratory", "truth", "diagnostics", "estimates", "methods", "provenance",
+        "matrices", "exploratory", "truth", "diagnostics", "estimates", "methods", "checklists", "provenance",
     ]  # fmt: skip
     bare = Results(study={}, plan={}, analyses=(results["Visual"],), tables={})
     keys = [a["id"] for t, a in read(render_report(bare)).tags if t == "section"]

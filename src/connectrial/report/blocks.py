@@ -20,13 +20,25 @@ from connectrial.report.source import same_estimate, tested_rows
 from connectrial.results import Result, Results
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """An item of a reporting checklist: where it stands (`section` is its id), or that it does not."""
+
+    number: str
+    text: str
+    status: str
+    section: str = ""
+    note: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Block:
     """A piece of a section; `kind` says how the page shows it.
 
     ``figure`` (panel), ``grid`` (panels side by side), ``table``, ``text``, ``notes`` (list),
     ``copy`` (text with a copy button), ``code``, ``heading``, ``download``, ``details`` (blocks
-    under a summary; `opened` on the screen, `printed` on paper), ``live`` (an interactive form).
+    under a summary; `opened` on the screen, `printed` on paper), ``live`` (an interactive form),
+    ``checklist`` (`checks`).
     """
 
     kind: str
@@ -40,6 +52,7 @@ class Block:
     opened: bool = False
     printed: bool = False
     live: Live | None = None
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -16,7 +16,7 @@ from connectrial.results import Results
 
 _ALPHA = 0.05
 _MOST = 400  # more lines than this hide one another
-_SIGNS = "Red lines are positive t, blue dashed ones negative."
+_SIGNS = "Solid warm lines are positive t, dashed blue ones negative."
 
 
 def network_blocks(results: Results, name: str) -> list[Block]:

@@ -31,8 +31,8 @@ def parcels_table(atlas: Atlas) -> pd.DataFrame:
     else:
         places = np.full((len(table), 3), np.nan)
     if atlas.labels is not None and atlas.affine is not None and "index" in atlas.parcels:
-        index = pd.to_numeric(atlas.parcels["index"], errors="coerce").fillna(0).astype(int)
-        found = centroids_mm(atlas.labels, atlas.affine, index.to_numpy(dtype=np.int64))
+        index = pd.to_numeric(atlas.parcels["index"], errors="coerce").fillna(0)
+        found = centroids_mm(atlas.labels, atlas.affine, np.asarray(index, dtype=np.int64))
         places = np.where(np.isfinite(found), found, places)
     if not np.isfinite(places).any():
         return table
