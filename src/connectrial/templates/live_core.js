@@ -86,7 +86,7 @@ const Live = (() => {
       const data = JSON.parse(box.dataset.json);
       box.removeAttribute("data-json");
       box.hidden = false;
-      const title = el("h4", { id: fresh("title") }, box.dataset.title);
+      const title = el("p", { id: fresh("title"), class: "live-title" }, box.dataset.title);
       box.setAttribute("role", "group");
       box.setAttribute("aria-labelledby", title.id);
       const body = el("div", { class: "live-body" });

@@ -93,7 +93,7 @@ Live.kinds.slices = (body, data) => {
       draw.drawImage(sheet, x0, y0, w0, h0);
       const cu = w0 / nu; const cv = h0 / nv;
       if (state.passing) {
-        draw.strokeStyle = Live.colour("--ink"); draw.lineWidth = 1.2; draw.beginPath();
+        draw.beginPath();
         const inside = (i, j) => i >= 0 && j >= 0 && i < nu && j < nv && state.passing[base + i * stride[u] + j * stride[v]] > 0;
         for (let j = 0; j < nv; j += 1) {
           for (let i = 0; i < nu; i += 1) {
@@ -105,7 +105,9 @@ Live.kinds.slices = (body, data) => {
             if (!inside(i, j - 1)) { draw.moveTo(x, y + cv); draw.lineTo(x + cu, y + cv); }
           }
         }
-        draw.stroke();
+        /* Ink on paper, so that the line shows on any colour. */
+        draw.strokeStyle = Live.colour("--paper"); draw.lineWidth = 3.4; draw.stroke();
+        draw.strokeStyle = Live.colour("--ink"); draw.lineWidth = 1.5; draw.stroke();
       }
       draw.strokeStyle = Live.colour("--accent"); draw.globalAlpha = 0.65; draw.lineWidth = 1; draw.beginPath();
       const cx = x0 + (state.at[u] + 0.5) * cu; const cy = y0 + (nv - 0.5 - state.at[v]) * cv;
