@@ -166,7 +166,7 @@ def test_network_views_show_only_edges_that_pass():
 
 
 def test_parcels_have_the_centres_of_their_labels():
-    """The mean place of a label's voxels in mm; a table's own centre where there is no label."""
+    """The mean place of a label's voxels in mm, or what the table states; no column where nobody knows."""
     labels = np.zeros((4, 3, 3), dtype=np.int32)
     labels[1:3, 0, 0] = 7
     parcels = pd.DataFrame({"network": ["a", "b"], "index": [7, 9]}, index=["p", "q"])
