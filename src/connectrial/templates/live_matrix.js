@@ -72,28 +72,36 @@ Live.kinds.matrix = (body, data) => {
     if (!(state.shown in view.limits)) { view.limits[state.shown] = Live.percentile(view.columns[state.shown], 0.99); }
     return data.tested ? view.limits[state.shown] : Math.max(...views.map((one) => { one.limits.estimate = one.limits.estimate || Live.percentile(one.columns.estimate, 0.99); return one.limits.estimate; }));
   }
+  /* Colours change with the threshold and the theme, not with the cell that is pointed at. */
+  const picture = document.createElement("canvas");
+  picture.width = n; picture.height = n;
+  let coloured = "";
+  function colourCells(hue, top) {
+    const ink = picture.getContext("2d");
+    const cells = ink.createImageData(n, n);
+    const pixels = new Uint32Array(cells.data.buffer);
+    const opaque = (one) => ((255 << 24) | (one[2] << 16) | (one[1] << 8) | one[0]) >>> 0;
+    const colours = Uint32Array.from({ length: 257 }, (_, i) => opaque(hue(i / 128 - 1)));
+    const blank = opaque(Live.dark() ? [70, 78, 88] : [195, 200, 207]);
+    pixels.fill(colours[128]);
+    for (let at = 0; at < size; at += 1) {
+      const value = shownValue(at);
+      const own = Number.isFinite(value) ? colours[Math.round((Math.max(-1, Math.min(1, value / top)) + 1) * 128)] : blank;
+      pixels[columnOf[at] * n + rowOf[at]] = own;
+      if (score(at) >= state.threshold) { pixels[rowOf[at] * n + columnOf[at]] = own; }
+    }
+    ink.putImageData(cells, 0, 0);
+  }
   function paint() {
     const width = Math.min(720, body.clientWidth || 640);
     const left = width < 480 ? 62 : 96;
     const side = width - left - 4;
     room = { left, top: 4, side };
     const draw = Live.pen(canvas, width, side + 8);
-    const picture = document.createElement("canvas");
-    picture.width = n; picture.height = n;
-    const ink = picture.getContext("2d");
-    const cells = ink.createImageData(n, n);
     const hue = Live.ramp();
     const top = limit();
-    const blank = Live.dark() ? [70, 78, 88, 255] : [195, 200, 207, 255];
-    const paper = hue(0);
-    for (let i = 0; i < n; i += 1) { cells.data.set([...paper, 255], 4 * (i * n + i)); }
-    for (let at = 0; at < size; at += 1) {
-      const value = shownValue(at);
-      const own = Number.isFinite(value) ? [...hue(value / top), 255] : blank;
-      cells.data.set(own, 4 * (columnOf[at] * n + rowOf[at]));
-      cells.data.set(score(at) >= state.threshold ? own : [...paper, 255], 4 * (rowOf[at] * n + columnOf[at]));
-    }
-    ink.putImageData(cells, 0, 0);
+    const stamp = [state.view, state.shown, state.by, state.threshold, Live.dark()].join();
+    if (stamp !== coloured) { colourCells(hue, top); coloured = stamp; }
     draw.imageSmoothingEnabled = false;
     draw.drawImage(picture, left, room.top, side, side);
     const unit = side / n;
@@ -153,10 +161,12 @@ Live.kinds.matrix = (body, data) => {
     tip.style.left = Math.max(0, Math.min(stage.clientWidth - wide, x + 14 + wide > stage.clientWidth ? x - wide - 14 : x + 14)) + "px";
     tip.style.top = (y + 16 + tip.offsetHeight > stage.clientHeight ? Math.max(0, y - tip.offsetHeight - 12) : y + 16) + "px";
   }
-  canvas.addEventListener("pointermove", (event) => {
+  function under(event) {
     const box = canvas.getBoundingClientRect();
     point(Math.floor((event.clientY - box.top - room.top) / room.side * n), Math.floor((event.clientX - box.left - room.left) / room.side * n));
-  });
+  }
+  canvas.addEventListener("pointermove", under);
+  canvas.addEventListener("pointerdown", under);
   canvas.addEventListener("pointerleave", () => { if (document.activeElement !== canvas) { point(-1, -1); } });
   canvas.addEventListener("blur", () => point(-1, -1));
   canvas.addEventListener("keydown", (event) => {
@@ -172,14 +182,16 @@ Live.kinds.matrix = (body, data) => {
     if (i !== j) { point(i, j); }
   });
 
-  const HEADS = [["a", "parcel"], ["na", "network"], ["b", "parcel"], ["nb", "network"], ["estimate", data.tested ? "estimate" : "mean z"]]
-    .concat(data.tested ? [["", "95% CI"], ["t", "t"], ["p", "p"], ["adjusted", "adjusted p"]] : []);
+  /* A head holds one button for each thing that its column can be sorted by. */
+  const HEADS = [[["a", "parcel"], ["na", "network"]], [["b", "parcel"], ["nb", "network"]], [["estimate", data.tested ? "estimate" : "mean z"]]]
+    .concat(data.tested ? [[["", "95% CI"]], [["t", "t"]], [["p", "p"]], [["adjusted", "adjusted p"]]] : []);
   function sortKey(at) {
     if (state.sort === "a") { return data.parcels[rowOf[at]]; }
     if (state.sort === "b") { return data.parcels[columnOf[at]]; }
     if (state.sort === "na") { return network[rowOf[at]]; }
     if (state.sort === "nb") { return network[columnOf[at]]; }
     const value = columns()[state.sort][at];
+    if (!Number.isFinite(value)) { return state.down ? -Infinity : Infinity; }
     return state.sort === "p" || state.sort === "adjusted" ? -value : Math.abs(value);
   }
   function list() {
@@ -190,20 +202,30 @@ Live.kinds.matrix = (body, data) => {
       return (state.down ? -way : way) || x - y;
     }).slice(0, 200);
     const head = el("tr", {});
-    HEADS.forEach(([name, words], i) => {
-      const cell = el("th", { scope: "col", class: i > 3 ? "num" : "", "aria-sort": name && state.sort === name ? (state.down ? "descending" : "ascending") : null });
-      cell.append(name ? el("button", { type: "button", on: { click: () => { state.down = state.sort === name ? !state.down : !(i < 4 || name === "p" || name === "adjusted"); state.sort = name; list(); } } }, words) : words);
+    HEADS.forEach((parts, i) => {
+      const chosen = parts.some(([name]) => name && name === state.sort);
+      const cell = el("th", { scope: "col", class: i > 1 ? "num" : "", "aria-sort": chosen ? (state.down ? "descending" : "ascending") : null });
+      parts.forEach(([name, words], k) => {
+        if (k) { cell.append(", "); }
+        cell.append(name ? el("button", { type: "button", "data-sort-by": name, on: { click: () => {
+          state.down = state.sort === name ? !state.down : !(i < 2 || name === "p" || name === "adjusted");
+          state.sort = name;
+          list();
+          table.querySelector("[data-sort-by=" + name + "]").focus();
+        } } }, words) : words);
+      });
       head.append(cell);
     });
     const rows = el("tbody", {});
     const own = columns();
     order.forEach((at) => {
-      const texts = [data.parcels[rowOf[at]], network[rowOf[at]], data.parcels[columnOf[at]], network[columnOf[at]], number(own.estimate[at])];
+      const texts = [number(own.estimate[at])];
       if (data.tested) {
         const half = own.half[at];
         texts.push(Number.isFinite(half) ? "[" + number(own.estimate[at] - half) + ", " + number(own.estimate[at] + half) + "]" : "–", number(own.t[at]), pValue(Math.pow(10, -own.p[at])), pValue(Math.pow(10, -own.adjusted[at])));
       }
-      rows.append(el("tr", {}, ...texts.map((text, i) => el("td", { class: i > 3 ? "num" : "" }, text))));
+      const ends = [rowOf[at], columnOf[at]].map((one) => el("td", {}, data.parcels[one], el("span", { class: "sub" }, network[one])));
+      rows.append(el("tr", {}, ...ends, ...texts.map((text) => el("td", { class: "num" }, text))));
     });
     table.replaceChildren(el("caption", {}, order.length + " of " + state.passing.length + " edges that pass"), el("thead", {}, head), rows);
   }
