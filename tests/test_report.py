@@ -453,7 +453,7 @@ def test_sections_follow_the_data(results, page):
     keys = [a["id"] for t, a in read(page).tags if t == "section"]
     assert keys == [
         "answer", "people", "clinical", "quality", "hypotheses", "effects", "groups", "reliability",
-        "matrices", "exploratory", "truth", "diagnostics", "estimates", "methods", "provenance",
+        "matrices", "exploratory", "truth", "diagnostics", "estimates", "methods", "checklists", "provenance",
     ]  # fmt: skip
     bare = Results(study={}, plan={}, analyses=(results["Visual"],), tables={})
     keys = [a["id"] for t, a in read(render_report(bare)).tags if t == "section"]
@@ -583,8 +583,8 @@ def test_figures_for_saving_are_the_figures_of_the_page(results, page):
     assert all(re.fullmatch(r"[a-z0-9_]+", name) for name in figures)
     assert all(isinstance(figure, Figure) for figure in figures.values())
     assert {"hypothesis_default", "matrices", "edges_all_edges", "forest_fisher_z"} <= set(figures)
-    # The flow is the one drawing that is no matplotlib figure.
-    assert len(figures) == page.count("<figure ") - 1
+    # The flow and the circle of networks are drawings that are no matplotlib figures.
+    assert len(figures) == page.count("<figure ") - 2
 
 
 def _with(result: Result, rows: list[dict]) -> Results:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from connectrial.figures.lines import draw_means, draw_people, draw_zero, means_at, wide
+from connectrial.figures.lines import (
+    draw_means,
+    draw_people,
+    draw_zero,
+    mark_people,
+    means_at,
+    wide,
+)
 from connectrial.figures.numbers import as_float
 from connectrial.figures.palette import (
     FAINT,
@@ -131,12 +138,14 @@ def plot_change(
     counts = []
     for i, name in enumerate(names):
         both = people[name].reindex(columns=[first, last]).dropna()
-        change = np.sort((both[last] - both[first]).to_numpy(dtype=float))
+        sizes = (both[last] - both[first]).sort_values(kind="stable")
+        change = sizes.to_numpy(dtype=float)
         counts.append(len(change))
-        ax.scatter(
+        points = ax.scatter(
             i - 0.12 + np.asarray(swarm(list(change), width=0.4)), change, s=13, marker=markers[name],
             color=colours[name], alpha=0.55, linewidths=0, zorder=3,
         )  # fmt: skip
+        mark_people(points, list(sizes.index.astype(str)))
         estimate, low, high = _change_of(name, changes, means, first=first, last=last)
         if np.isfinite(estimate):
             ax.bar(i, estimate, width=0.62, color=colours[name], alpha=0.22, zorder=2)
@@ -194,17 +203,24 @@ def plot_groups(
         known = joined[name].dropna().sort_values()
         aside = pd.Series(swarm(list(known), width=0.5), index=known.index, dtype=float)
         places[name] = i + aside.reindex(joined.index)
-    for row, at in zip(joined.to_numpy(dtype=float), places.to_numpy(dtype=float), strict=True):
+    for name, row, at in zip(
+        joined.index.astype(str),
+        joined.to_numpy(dtype=float),
+        places.to_numpy(dtype=float),
+        strict=True,
+    ):
         kept = np.isfinite(row)
         if kept.sum() > 1:
-            ax.plot(at[kept], row[kept], color=FAINT, linewidth=0.8, zorder=1)
+            (line,) = ax.plot(at[kept], row[kept], color=FAINT, linewidth=0.8, zorder=1)
+            mark_people(line, [name])
     labels = []
     for i, name in enumerate(columns):
         own = joined[name].dropna()
-        ax.scatter(
+        points = ax.scatter(
             places.loc[own.index, name], own, s=14, color=colours[i],
             marker=MARKERS[i % len(MARKERS)], alpha=0.7, linewidths=0, zorder=2,
         )  # fmt: skip
+        mark_people(points, list(own.index.astype(str)))
         labels.append(f"{name}\nn = {len(own)}")
         mean = None if means is None else means[means["column"].astype(str) == name]
         if mean is not None and len(mean):

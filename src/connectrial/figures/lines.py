@@ -11,6 +11,7 @@ import pandas as pd
 from connectrial.figures.palette import MUTED, PAPER
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 
@@ -56,18 +57,44 @@ def draw_people(
     places = np.asarray(x, dtype=float)
     values = people.to_numpy(dtype=float)
     once = np.isfinite(values).sum(axis=1) == 1
-    for row in values[~once]:
+    names = people.index.astype(str).to_numpy()
+    for name, row in zip(names[~once], values[~once], strict=True):
         kept = np.isfinite(row)
-        ax.plot(
+        (line,) = ax.plot(
             places[kept], row[kept], color=colour, alpha=0.45, linewidth=0.8, marker=marker,
             markersize=2.6, markeredgewidth=0,
         )  # fmt: skip
-    for row in values[once]:
+        mark_people(line, [name])
+    for name, row in zip(names[once], values[once], strict=True):
         kept = np.isfinite(row)
-        ax.plot(
+        (line,) = ax.plot(
             places[kept], row[kept], linestyle="none", marker=marker, markersize=3.6,
             markerfacecolor=PAPER, markeredgecolor=colour, markeredgewidth=0.9, alpha=0.8,
         )  # fmt: skip
+        mark_people(line, [name])
+
+
+def mark_people(artist: Artist, people: Sequence[str]) -> None:
+    """Note on an artist whose it is, so that a page can tell people apart.
+
+    Parameters
+    ----------
+    artist : matplotlib.artist.Artist
+        A line of one person, or points of several.
+    people : sequence of str
+        In the order of the points. The note never reaches a file: a label that starts with an
+        underscore stands in no legend and in no SVG.
+    """
+    artist.set_label(_PEOPLE + "\x1f".join(people))
+
+
+def people_of(artist: Artist) -> list[str]:
+    """Return whose an artist is, in the order of its points; empty where nobody noted it."""
+    label = str(artist.get_label())
+    return label.removeprefix(_PEOPLE).split("\x1f") if label.startswith(_PEOPLE) else []
+
+
+_PEOPLE = "_people\x1f"
 
 
 def draw_means(

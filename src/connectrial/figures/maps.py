@@ -60,8 +60,8 @@ def plot_map_slices(
     from matplotlib import colormaps
 
     colours = colormaps[SIGNED].resampled(_STEPS).with_extremes(bad=(0, 0, 0, 0))
-    turned = [_axial(row.values, affine) for row in rows]
-    outlines = [None if r.passing is None else _axial(r.passing, affine) for r in rows]
+    turned = [axial(row.values, affine) for row in rows]
+    outlines = [None if r.passing is None else axial(r.passing, affine) for r in rows]
     z_mm = _slice_mm(affine, turned[0].shape[2])
     brain = np.any([np.isfinite(values) for values in turned], axis=0)
     places = _places(brain, n_slices)
@@ -116,7 +116,7 @@ def plot_map_slices(
     return figure
 
 
-def _axial(values: NDArray[np.generic], affine: NDArray[np.float64]) -> NDArray[np.generic]:
+def axial(values: NDArray[np.generic], affine: NDArray[np.float64]) -> NDArray[np.generic]:
     """Turn a volume so that its axes run to the right, to the front and up."""
     axes, signs = _orientation(affine)
     turned = np.transpose(values, axes)
@@ -135,9 +135,30 @@ def _orientation(affine: NDArray[np.float64]) -> tuple[list[int], list[int]]:
 
 
 def _slice_mm(affine: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    return world_mm(affine, (1, 1, n))[2]
+
+
+def world_mm(affine: NDArray[np.float64], shape: tuple[int, int, int]) -> list[NDArray[np.float64]]:
+    """Return where each step of a turned volume lies along world x, y and z.
+
+    Parameters
+    ----------
+    affine : array, shape (4, 4)
+        Voxel to world (mm) of the volume before :func:`axial`; a tilt against the world is left out.
+    shape : tuple of int
+        Of the turned volume.
+
+    Returns
+    -------
+    list of array
+        Three, of lengths `shape`, in mm.
+    """
     axes, signs = _orientation(affine)
-    steps = affine[2, axes[2]] * np.arange(n) + affine[2, 3]
-    return np.asarray(steps[:: signs[2]])
+    found = []
+    for world, n in enumerate(shape):
+        steps = affine[world, axes[world]] * np.arange(n) + affine[world, 3]
+        found.append(np.asarray(steps[:: signs[world]], dtype=np.float64))
+    return found
 
 
 def _places(brain: NDArray[np.bool_], n_slices: int) -> list[int]:

@@ -59,7 +59,7 @@ _TABLES = {
     "safety_courses": "Means of safety scales by visit",
     "vital_signs": "Change of vital signs from the baseline visit",
     "dispositions": "What became of each person",
-    "parcels": "Parcels and their networks, in order",
+    "parcels": "Parcels and their networks, in order, with their centres in mm where the atlas tells them",
     "exposure": "Measures of exposure of each person, their weight, and why one is missing",
     "doses": "Doses of each dosed person, as amounts over a duration",
     "concentrations": "Modelled concentrations of each dosed person over time, ng/ml",

@@ -14,9 +14,21 @@ from connectrial.report.cells import (
     plain_table,
     result_sentence,
 )
+from connectrial.report.live import Live
 from connectrial.report.panel import Panel
 from connectrial.report.source import same_estimate, tested_rows
 from connectrial.results import Result, Results
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """An item of a reporting checklist: where it stands (`section` is its id), or that it does not."""
+
+    number: str
+    text: str
+    status: str
+    section: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -25,7 +37,8 @@ class Block:
 
     ``figure`` (panel), ``grid`` (panels side by side), ``table``, ``text``, ``notes`` (list),
     ``copy`` (text with a copy button), ``code``, ``heading``, ``download``, ``details`` (blocks
-    under a summary; `opened` on the screen, `printed` on paper).
+    under a summary; `opened` on the screen, `printed` on paper), ``live`` (an interactive form),
+    ``checklist`` (`checks`).
     """
 
     kind: str
@@ -38,6 +51,8 @@ class Block:
     blocks: tuple[Block, ...] = ()
     opened: bool = False
     printed: bool = False
+    live: Live | None = None
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -54,6 +69,11 @@ class Section:
 def figure_block(panel: Panel | None) -> tuple[Block, ...]:
     """Return a figure's block; nothing where there is no figure."""
     return () if panel is None else (Block(kind="figure", panels=(panel,)),)
+
+
+def live_block(live: Live | None) -> tuple[Block, ...]:
+    """Return an interactive form's block; nothing where there is none."""
+    return () if live is None else (Block(kind="live", live=live),)
 
 
 def table_block(shown: Table | None, *, data: pd.DataFrame | None = None, name: str = "") -> Block:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import pandas as pd
 
 from connectrial.figures.numbers import format_count, term_words
-from connectrial.report import fc_panels, trial_panels
+from connectrial.report import fc_panels, live_forest, live_matrices, trial_panels
 from connectrial.report.blocks import (
     Block,
     Section,
     analysis_blocks,
     figure_block,
+    live_block,
     model_blocks,
     notes_of,
     table_block,
 )
 from connectrial.report.cells import edges_table, estimates_table, plain_table
+from connectrial.report.network_panels import network_blocks
 from connectrial.report.source import stand_ins, table
 from connectrial.results import Results
 
@@ -45,7 +47,10 @@ def effects_section(results: Results) -> Section | None:
         key="effects",
         title="All effects side by side",
         intro="Hypotheses, negative controls and sensitivities, with every df method.",
-        blocks=tuple(Block(kind="figure", panels=(panel,)) for panel in panels),
+        blocks=(
+            *live_block(live_forest.forest_live(results, panels)),
+            *(Block(kind="figure", panels=(panel,)) for panel in panels),
+        ),
     )
 
 
@@ -90,7 +95,8 @@ def reliability_section(results: Results) -> Section | None:
 
 def matrices_section(results: Results) -> Section | None:
     """Show mean connectivity by visit."""
-    blocks = [Block(kind="figure", panels=(p,)) for p in fc_panels.matrices_panels(results)]
+    blocks = [*live_block(live_matrices.matrices_live(results))]
+    blocks += [Block(kind="figure", panels=(p,)) for p in fc_panels.matrices_panels(results)]
     return Section(
         key="matrices", title="Mean connectivity", label="descriptive", blocks=tuple(blocks)
     )
@@ -105,7 +111,9 @@ def exploratory_section(results: Results) -> Section | None:
         edges = results.edges[result.name]
         blocks.append(Block(kind="heading", title=term_words(result.title), name="exploratory"))
         blocks.append(Block(kind="text", text=(_edge_counts(edges),)))
+        blocks += live_block(live_matrices.edge_live(results, result.name))
         blocks += figure_block(fc_panels.edge_panel(results, result.name))
+        blocks += network_blocks(results, result.name)
         blocks.append(_strongest(edges, result.name))
         if result.notes:
             blocks.append(Block(kind="notes", text=notes_of(result)))

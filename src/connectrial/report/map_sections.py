@@ -9,8 +9,16 @@ import pandas as pd
 
 from connectrial.figures.maps import MapRow, plot_map_slices
 from connectrial.figures.numbers import format_count, term_words
-from connectrial.report.blocks import Block, Section, model_blocks, notes_of, table_block
+from connectrial.report.blocks import (
+    Block,
+    Section,
+    live_block,
+    model_blocks,
+    notes_of,
+    table_block,
+)
 from connectrial.report.cells import plain_table
+from connectrial.report.live_slices import slices_live
 from connectrial.report.panel import Panel
 from connectrial.results import GroupMap, Result, Results
 
@@ -45,7 +53,10 @@ def maps_section(results: Results) -> Section | None:
 
 
 def _drawn(results: Results, result: Result, drawn: GroupMap) -> list[Block]:
-    blocks = [Block(kind="figure", panels=(panel,)) for panel in _panels(results, result, drawn)]
+    blocks = [
+        *live_block(slices_live(result.title, map_rows(results, result, drawn), drawn.affine))
+    ]
+    blocks += [Block(kind="figure", panels=(panel,)) for panel in _panels(results, result, drawn)]
     counts = result.estimates[result.estimates["role"] == "exploratory"]
     if len(counts):
         lines = [
@@ -67,7 +78,30 @@ def _drawn(results: Results, result: Result, drawn: GroupMap) -> list[Block]:
 
 
 def _panels(results: Results, result: Result, drawn: GroupMap) -> list[Panel]:
-    """Draw mean maps and changes on one figure, and each test beneath them on its own."""
+    """Draw mean maps, changes and tests on one figure."""
+    rows = map_rows(results, result, drawn)
+    if not rows:
+        return []
+    outlined = (
+        " Outlines hold the voxels that pass." if any(r.passing is not None for r in rows) else ""
+    )
+    return [
+        Panel(
+            name=f"map {result.name}",
+            title=f"{result.title}: axial slices",
+            how="Slices from below to above, left of the brain on the left; mean maps share a "
+            f"colour scale. Grey: brain without a value in that map.{outlined}",
+            alt=f"Axial slices of {len(rows)} maps: {'; '.join(row.title for row in rows)}.",
+            figure=plot_map_slices(rows, drawn.affine),
+            methods=result.methods,
+            data=_summary(rows),
+            min_width_px=620,
+        )
+    ]
+
+
+def map_rows(results: Results, result: Result, drawn: GroupMap) -> list[MapRow]:
+    """Name the maps that are shown: means, changes, then each test with the voxels that pass."""
     visits = {_bare(str(visit)): str(visit) for visit in results.plan.get("visits", ())}
     rows = []
     for key, values in drawn.images.items():
@@ -90,23 +124,7 @@ def _panels(results: Results, result: Result, drawn: GroupMap) -> list[Panel]:
         named = next((one for one in terms if _bare(one) == term), term)
         title = f"t of {term_words(named)}"
         rows.append(MapRow(title=title, values=drawn.images[key], scale="t", passing=passing))
-    rows = [row for row in rows if np.isfinite(row.values).any()]
-    if not rows:
-        return []
-    outlined = " Outlines hold the voxels that pass." if tested else ""
-    return [
-        Panel(
-            name=f"map {result.name}",
-            title=f"{result.title}: axial slices",
-            how="Slices from below to above, left of the brain on the left; mean maps share a "
-            f"colour scale. Grey: brain without a value in that map.{outlined}",
-            alt=f"Axial slices of {len(rows)} maps: {'; '.join(row.title for row in rows)}.",
-            figure=plot_map_slices(rows, drawn.affine),
-            methods=result.methods,
-            data=_summary(rows),
-            min_width_px=620,
-        )
-    ]
+    return [row for row in rows if np.isfinite(row.values).any()]
 
 
 def _summary(rows: list[MapRow]) -> pd.DataFrame:

@@ -17,6 +17,8 @@ from connectrial.figures.svg import figure_svg
 from connectrial.report.blocks import Section
 from connectrial.report.cells import tsv_link
 from connectrial.report.identifiers import without_hidden
+from connectrial.report.live import live_scripts, live_styles
+from connectrial.report.live_people import with_people
 from connectrial.report.panel import Panel
 from connectrial.report.sections import build_sections, section_panels
 from connectrial.report.source import stand_ins, without_marks
@@ -74,7 +76,7 @@ def render_sections(results: Results, sections: Sequence[Section]) -> str:
         "facts": _facts(results),
     }
     page = _environment().get_template("report.html")
-    css, js = _template("report.css"), _template("report.js")
+    css, js = _template("report.css") + live_styles(), _template("report.js") + live_scripts()
     return page.render(
         head=head,
         sections=sections,
@@ -158,7 +160,8 @@ def _svg(panel: Panel) -> Markup:
     if panel.svg:
         return Markup(panel.svg)  # noqa: S704
     assert panel.figure is not None  # noqa: S101 - a panel has one of the two
-    return Markup(figure_svg(panel.figure, name=slug(panel.name), alt=panel.alt))  # noqa: S704
+    drawn = figure_svg(panel.figure, name=slug(panel.name), alt=panel.alt)
+    return Markup(with_people(drawn))  # noqa: S704
 
 
 def _template(name: str) -> str:

@@ -13,6 +13,8 @@ from connectrial.report import (
     trial_sections,
 )
 from connectrial.report.blocks import Block, Section
+from connectrial.report.checklists import checklists_section
+from connectrial.report.live_people import number_people, offer_people
 from connectrial.report.panel import Panel
 from connectrial.results import Results
 
@@ -40,7 +42,17 @@ def build_sections(results: Results) -> list[Section]:
         record_sections.provenance_section,
     )
     built = [builder(results) for builder in builders]
-    return [section for section in built if section is not None and section.blocks]
+    sections = [section for section in built if section is not None and section.blocks]
+    checks = checklists_section(results, sections)
+    if checks is not None:
+        sections.insert(_before_provenance(sections), checks)
+    return offer_people(sections, number_people(results, section_panels(sections)))
+
+
+def _before_provenance(sections: list[Section]) -> int:
+    """Return where the checklists stand: after the methods, before the provenance."""
+    keys = [section.key for section in sections]
+    return keys.index("provenance") if "provenance" in keys else len(keys)
 
 
 def section_panels(sections: list[Section]) -> list[Panel]:

@@ -34,6 +34,7 @@ from connectrial.run.exploring import analyse_edges
 from connectrial.run.exposing import correlate_exposure, describe_exposure, exposure_tables
 from connectrial.run.map_analysis import analyse_map
 from connectrial.run.motion_effects import analyse_motion, wants_qc_fc
+from connectrial.run.parcels import parcels_table
 from connectrial.run.participant import Progress, SessionJob, SessionOutcome, made_from
 from connectrial.run.people_tables import people_tables
 from connectrial.run.quality_tables import quality_table, region_table, ruled_out
@@ -394,8 +395,7 @@ def _tables(
         tables |= {"matched": people.matching.pairs, "balance": people.matching.balance}
     tables |= people_tables(plan, scans) | safety_tables(plan)
     if plan.survey.atlas is not None:
-        parcels = plan.survey.atlas.parcels[["network"]].reset_index(names="parcel")
-        tables["parcels"] = parcels
+        tables["parcels"] = parcels_table(plan.survey.atlas)
     return {name: table for name, table in tables.items() if len(table)}
 
 
