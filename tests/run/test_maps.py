@@ -221,13 +221,12 @@ def test_runs_are_joined_as_their_z_scored_frames(tmp_path):
 
 
 def test_blocks_within_a_small_budget_give_the_same_maps(done, tmp_path, monkeypatch):
-    from connectrial.io import voxels
-    from connectrial.run import mapping
+    from connectrial.io import map_sources, voxels
 
     folder, _ = done
     budget = 4 * N_FRAMES * 50
     monkeypatch.setattr(
-        mapping,
+        map_sources,
         "read_voxel_blocks",
         lambda image, mask: voxels.read_voxel_blocks(image, mask, max_bytes=budget),
     )
