@@ -26,6 +26,7 @@ from cifti_files import (
 )
 from connectrial import load_study, plan_study, run_plan
 from connectrial.io.outputs import load_results
+from connectrial.report import render_report
 from connectrial.stats.mixed import fit_mixed
 
 N_FRAMES = 40
@@ -113,9 +114,7 @@ def run(study: Path, **options):
 
 def dense_map(folder: Path, subject: str, session: str, label: str):
     """Return values in a fixed order of places, and the file's axis."""
-    (path,) = folder.glob(
-        f"out/sub-{subject}/ses-{session}/func/*desc-{label}_boldmap.dscalar.nii"
-    )
+    (path,) = folder.glob(f"out/sub-{subject}/ses-{session}/func/*desc-{label}_boldmap.dscalar.nii")
     image = nib.load(path)
     axis = image.header.get_axis(1)
     return np.asarray(image.dataobj)[0][np.argsort(place_key(axis))], axis
@@ -207,7 +206,7 @@ def test_group_maps_join_rows_by_place(done):
         assert drawn.images["visit-before_stat-mean"][row] == pytest.approx(mean, abs=1e-6)
 
 
-def test_group_files_peaks_and_rows(done, tmp_path):
+def test_group_files_peaks_and_rows(done):
     folder, results = done
     maps = folder / "out" / "group" / "maps"
     image = nib.load(maps / "pfc_term-visitafter_stat-t.dscalar.nii")
@@ -238,7 +237,7 @@ def test_group_files_peaks_and_rows(done, tmp_path):
         else:
             mm = AFFINE[:3, :3] @ axis.voxel[peak] + AFFINE[:3, 3]
             assert one[["peak_x_mm", "peak_y_mm", "peak_z_mm"]].tolist() == mm.tolist()
-    page = write_report(results, tmp_path / "report.html").read_text()
+    page = render_report(results)
     assert "Maps over grayordinates" in page
     assert "Fisher z by structure" in page
     assert ".dscalar.nii files in group/maps" in page
