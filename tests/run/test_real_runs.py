@@ -111,7 +111,7 @@ def test_a_real_cifti_run_reaches_fc_as_workbench_computes_it(cifti, reference):
     for one in compared:
         expected = np.tanh(float(one["fisher_z"]))
         assert r.loc[one["parcel"], one["other"]] == pytest.approx(expected, abs=1e-4)
-    quality = pd.read_csv(made(out, "_qc.tsv"), sep="\t").iloc[0]
+    quality = pd.read_csv(made(out, "_desc-connectrial_qc.tsv"), sep="\t").iloc[0]
     assert quality["repetition_time_s"] == 2.0
     assert quality["median_tsnr"] == pytest.approx(132.75, abs=0.01)
     assert quality["min_coverage"] == pytest.approx(coverage.min(), abs=1e-4)
@@ -137,7 +137,7 @@ def test_a_real_volume_run_reaches_fc(volume):
     assert r.loc[present, present].to_numpy() == pytest.approx(
         np.corrcoef(series[present].to_numpy().T), abs=1e-5
     )
-    quality = pd.read_csv(made(out, "_qc.tsv"), sep="\t").iloc[0]
+    quality = pd.read_csv(made(out, "_desc-connectrial_qc.tsv"), sep="\t").iloc[0]
     assert quality["repetition_time_s"] == 2.2
     assert quality["median_tsnr"] > 20
     assert quality["mean_dvars"] > 0
