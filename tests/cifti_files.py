@@ -101,7 +101,9 @@ def write_dtseries(
 def label_table(names: tuple[str, ...] = NAMES) -> dict[int, tuple[str, tuple[float, ...]]]:
     """Return a label table with ??? and the names from 1."""
     table = {0: ("???", (1.0, 1.0, 1.0, 0.0))}
-    return table | {n: (name, (0.1 * n, 0.5, 0.5, 1.0)) for n, name in enumerate(names, start=1)}
+    return table | {
+        n: (name, (0.1 * (n % 10), 0.5, 0.5, 1.0)) for n, name in enumerate(names, start=1)
+    }
 
 
 def write_dlabel(

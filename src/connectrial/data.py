@@ -66,6 +66,11 @@ class Scan:
     denoised: bool = False
 
     @property
+    def on_grayordinates(self) -> bool:
+        """Return whether the run lies on vertices and voxels that it names, not on a grid."""
+        return self.right is not None or self.path.name.endswith(".dtseries.nii")
+
+    @property
     def name(self) -> str:
         """Return the run's BIDS name, such as ``sub-01_ses-pre1_run-1``."""
         parts = [f"sub-{self.subject}"]
@@ -97,6 +102,8 @@ class Grayordinates:
         Vertices of each surface structure's mesh, those without data included.
     affine : array, shape (4, 4), or None
         Voxel to world (mm); None without voxels.
+    volume_shape : tuple of int, or None
+        Voxels of the volume along its three axes, where the file says so.
     """
 
     structures: tuple[str, ...]
@@ -105,6 +112,7 @@ class Grayordinates:
     voxel: NDArray[np.int32]
     n_vertices: Mapping[str, int] = field(default_factory=dict)
     affine: FloatArray | None = None
+    volume_shape: tuple[int, int, int] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.structure)

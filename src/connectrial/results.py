@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from connectrial.data import FloatArray
+from connectrial.data import FloatArray, Grayordinates
 from connectrial.errors import InputError
 
 Role = Literal[
@@ -259,20 +259,27 @@ class GroupMap:
 
     Attributes
     ----------
-    affine : array, shape (4, 4)
-        Voxel to world, mm.
-    images : mapping of str to float32 array, shape (i, j, k)
+    affine : array, shape (4, 4), or None
+        Voxel to world, mm; None for surfaces alone.
+    images : mapping of str to float32 array, shape (i, j, k), or (n_rows,) on grayordinates
         By name, NaN where there is no value: ``visit-VISIT_stat-mean``,
         ``visit-VISIT_from-FIRST_stat-difference``, ``term-TERM_stat-NAME`` with estimate, t, z, p,
         padj, df, n.
     clusters : pandas.DataFrame
         One row per cluster: ``term``, ``cluster``, ``sign``, ``n_voxels``, ``volume_mm3`` and the
-        peak; without columns where nothing was tested.
+        peak; without columns where nothing was tested. On grayordinates, which form no clusters
+        without a mesh, one row per structure and sign: ``n_grayordinates`` and the peak.
+    rows : Grayordinates, or None
+        Where the values lie; None for a volume.
+    is_pair : bool
+        Whether `rows` are two hemispheres, each with a file of its own.
     """
 
-    affine: FloatArray
+    affine: FloatArray | None
     images: Mapping[str, NDArray[np.float32]]
     clusters: pd.DataFrame
+    rows: Grayordinates | None = None
+    is_pair: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

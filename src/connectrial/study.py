@@ -569,6 +569,11 @@ class DenoisingSection(Section):
             )
         return self
 
+    @property
+    def leaves_as_read(self) -> bool:
+        """Return whether nothing at all is asked for: no regression, no filter, no order."""
+        return self.strategy == "none" and self.band_hz is None and self.order == "default"
+
 
 class ConnectivitySection(Section):
     """How the runs of a session become one matrix."""

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from connectrial.data import Grayordinates
 from connectrial.errors import InputError
-from connectrial.fc.clusters import find_clusters
+from connectrial.fc.clusters import find_clusters, find_peaks
 from connectrial.fc.smoothing import smooth_map
 
 AFFINE = np.diag([-2.0, 2.0, 4.0, 1.0])
@@ -53,3 +54,38 @@ def test_clusters_share_faces_and_a_sign():
     assert list(none.columns) == list(found.columns)
     with pytest.raises(InputError, match="one shape"):
         find_clusters(t, np.ones((2, 2, 2), dtype=bool), affine=AFFINE)
+
+
+def rows_of_two_structures() -> Grayordinates:
+    """Three vertices, and two voxels of 2 mm."""
+    return Grayordinates(
+        structures=("CORTEX_LEFT", "THALAMUS_LEFT"),
+        structure=np.array([0, 0, 0, 1, 1], dtype=np.int16),
+        vertex=np.array([4, 7, 9, -1, -1], dtype=np.int32),
+        voxel=np.array([[-1] * 3] * 3 + [[1, 2, 3], [4, 5, 6]], dtype=np.int32),
+        affine=np.diag([2.0, 2.0, 2.0, 1.0]),
+    )
+
+
+def test_peaks_are_by_structure_and_sign():
+    statistic = np.array([3.0, -5.0, 4.0, np.nan, 2.5])
+    passing = np.array([True, True, True, True, True])
+    found = find_peaks(statistic, passing, rows=rows_of_two_structures())
+    assert found["structure"].tolist() == ["CORTEX_LEFT", "CORTEX_LEFT", "THALAMUS_LEFT"]
+    assert found["sign"].tolist() == [1, -1, 1]
+    assert found["n_grayordinates"].tolist() == [2, 1, 1]
+    assert found["peak_statistic"].tolist() == [4.0, -5.0, 2.5]
+    assert found["peak_vertex"].isna().tolist() == [False, False, True]
+    assert found["peak_vertex"].tolist()[:2] == [9, 7]
+    place = found.loc[2, ["peak_x_mm", "peak_y_mm", "peak_z_mm"]].tolist()
+    assert place == [8.0, 10.0, 12.0]
+    assert found["peak_row"].tolist() == [2, 1, 4]
+
+
+def test_no_peak_is_an_empty_table_and_lengths_must_agree():
+    rows = rows_of_two_structures()
+    found = find_peaks(np.ones(5), np.zeros(5, dtype=bool), rows=rows)
+    assert len(found) == 0
+    assert "peak_vertex" in found
+    with pytest.raises(InputError, match="got 4, 4 and 5"):
+        find_peaks(np.ones(4), np.ones(4, dtype=bool), rows=rows)

@@ -77,7 +77,7 @@ def test_voxels_are_those_within_the_radius_in_whatever_order_spheres_come(order
     flat = np.arange(np.prod(SHAPE)).reshape(SHAPE, order="F").reshape(-1)
     for row, name in enumerate(atlas.parcels.index):
         away = np.linalg.norm(world - rows[int(name[1:])][:3], axis=1)
-        expected = set(flat[away <= radius])
+        expected = set(flat[away <= radius + 1e-6])  # as the placing has it
         assert set(placed.voxel[placed.parcel == row]) == expected
     assert (np.diff(placed.parcel) >= 0).all()
 

@@ -1,10 +1,12 @@
-"""Parcel means and correlations by Connectome Workbench, for tests/io/test_cifti.py.
+"""Parcel means, correlations and a seed map by Connectome Workbench.
+
+For tests/io/test_cifti.py and tests/run/test_grayordinate_maps.py.
 
 The numbers beside this script were written by Workbench 1.5.0 (Debian 12, connectome-workbench)
 with nibabel 5.4.2. Workbench finds each label's rows in the data by structure and vertex or voxel,
 so a label file in another order than the data's gives the same means. It stops where the data lack
 a labelled grayordinate, unless ``-legacy-mode`` asks for those that are there. Rows of zeros count in
-its means. Run in the repository: ``PYTHONPATH=src:tests python tests/reference/workbench.py``, and with
+its means. The seed map is Fisher z of a label's mean with every row (-cifti-average-roi-correlation). Run in the repository: ``PYTHONPATH=src:tests python tests/reference/workbench.py``, and with
 ``CONNECTRIAL_DATA`` set also the figures of the public files, which are not part of this repository.
 """
 
@@ -22,6 +24,7 @@ import numpy as np
 from cifti_files import brain_models, labels_of, values_of, write_dlabel, write_dtseries
 
 HERE = Path(__file__).parent
+SEED_LABEL = 1
 N_SHOWN = 30  # of the public files' parcels: every twelfth
 
 
@@ -61,6 +64,26 @@ def simulated() -> None:
     write("workbench_z.csv", ["parcel", *names], rows)
 
 
+def seed_map() -> None:
+    """Correlate the mean of one label's rows with every row of the simulated run."""
+    series = HERE / "workbench_run.dtseries.nii"
+    axis = nib.load(series).header.get_axis(1)
+    chosen = (labels_of(axis) == SEED_LABEL).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        roi, out = Path(folder) / "roi.dscalar.nii", Path(folder) / "r.dscalar.nii"
+        names = nib.cifti2.ScalarAxis(["seed"])
+        nib.Cifti2Image(chosen[np.newaxis], header=(names, axis)).to_filename(roi)
+        command = ["wb_command", "-cifti-average-roi-correlation", out]
+        command += ["-cifti-roi", roi, "-cifti", series]
+        subprocess.run(list(map(str, command)), check=True)
+        r = np.asarray(nib.load(out).dataobj)[0]
+    rows = [
+        [str(name).removeprefix("CIFTI_STRUCTURE_"), vertex, *voxel, f"{value:.9g}"]
+        for name, vertex, voxel, value in zip(axis.name, axis.vertex, axis.voxel, r, strict=True)
+    ]
+    write("workbench_seed.csv", ["structure", "vertex", "i", "j", "k", "fisher_z"], rows)
+
+
 def public(data: Path) -> None:
     """Some figures of a real run and a real label file whose subcortex is in another order."""
     series = next((data / "cifti").glob("*.dtseries.nii"))
@@ -83,5 +106,6 @@ def public(data: Path) -> None:
 
 if __name__ == "__main__":
     simulated()
+    seed_map()
     if os.environ.get("CONNECTRIAL_DATA"):
         public(Path(os.environ["CONNECTRIAL_DATA"]))

@@ -149,6 +149,27 @@ def test_mean_maps_are_means_over_people(done):
     assert found == pytest.approx(change, abs=1e-6)
 
 
+def test_runs_that_nothing_is_asked_of_are_mapped_as_read(tmp_path):
+    """Oracle: corrcoef of the voxels in the file, a strong trend included."""
+    study = write_images(tmp_path, n_subjects=2, study=STUDY.replace('"6P"', '"none"'))
+    func = tmp_path / "data" / "sub-01" / "ses-a" / "func"
+    (path,) = func.glob("*_bold.nii.gz")
+    image = nib.load(path)
+    values = np.asarray(image.dataobj)
+    values[values > 0] += np.broadcast_to(2 * np.arange(N_FRAMES), values.shape)[values > 0]
+    nib.Nifti1Image(values, image.affine, image.header).to_filename(path)
+    text = study.read_text()
+    study.write_text(text.replace('model = "change"\ntests = ["visit:arm"]\n', ""))
+    run(study, tmp_path / "out", level="participant")
+    inside = parcels().ravel() > 0
+    signal = values.reshape(-1, N_FRAMES).astype(float)
+    seed = signal[parcels().ravel() == 1].mean(axis=0)
+    r = [np.corrcoef(seed, one)[0, 1] for one in signal[inside]]
+    found = session_map(tmp_path / "out", "01", "a", "desc-seedA1").ravel()[inside]
+    np.testing.assert_allclose(found, np.arctanh(r), rtol=0, atol=1e-5)
+    assert np.mean(r) > 0.7  # the trend is in it
+
+
 def test_visits_keep_the_study_s_order_whoever_comes_first(tmp_path):
     study = write_images(tmp_path, n_subjects=4)
     for path in (tmp_path / "data" / "sub-01" / "ses-a" / "func").iterdir():
@@ -221,13 +242,12 @@ def test_runs_are_joined_as_their_z_scored_frames(tmp_path):
 
 
 def test_blocks_within_a_small_budget_give_the_same_maps(done, tmp_path, monkeypatch):
-    from connectrial.io import voxels
-    from connectrial.run import mapping
+    from connectrial.io import map_sources, voxels
 
     folder, _ = done
     budget = 4 * N_FRAMES * 50
     monkeypatch.setattr(
-        mapping,
+        map_sources,
         "read_voxel_blocks",
         lambda image, mask: voxels.read_voxel_blocks(image, mask, max_bytes=budget),
     )

@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -110,7 +111,7 @@ def test_a_real_cifti_run_reaches_fc_as_workbench_computes_it(cifti, reference):
     for one in compared:
         expected = np.tanh(float(one["fisher_z"]))
         assert r.loc[one["parcel"], one["other"]] == pytest.approx(expected, abs=1e-4)
-    quality = pd.read_csv(made(out, "_qc.tsv"), sep="\t").iloc[0]
+    quality = pd.read_csv(made(out, "_desc-connectrial_qc.tsv"), sep="\t").iloc[0]
     assert quality["repetition_time_s"] == 2.0
     assert quality["median_tsnr"] == pytest.approx(132.75, abs=0.01)
     assert quality["min_coverage"] == pytest.approx(coverage.min(), abs=1e-4)
@@ -136,7 +137,7 @@ def test_a_real_volume_run_reaches_fc(volume):
     assert r.loc[present, present].to_numpy() == pytest.approx(
         np.corrcoef(series[present].to_numpy().T), abs=1e-5
     )
-    quality = pd.read_csv(made(out, "_qc.tsv"), sep="\t").iloc[0]
+    quality = pd.read_csv(made(out, "_desc-connectrial_qc.tsv"), sep="\t").iloc[0]
     assert quality["repetition_time_s"] == 2.2
     assert quality["median_tsnr"] > 20
     assert quality["mean_dvars"] > 0
@@ -177,3 +178,38 @@ def test_the_real_volume_run_without_confounds_leaves_with_its_reason(volume):
     row, _ = outcome(volume)
     assert not row["included"]
     assert "no confounds table beside it" in row["reason"]
+
+
+def test_a_real_cifti_run_is_mapped(cifti):
+    """Oracle: numpy on the rows as nibabel reads them; the sphere lies in the left amygdala."""
+    maps = "\n[maps.amygdala]\nseed = { sphere = [-24, -4, -18], radius_mm = 4 }\n"
+    maps += "\n[maps.all]\nmeasure = 'gbc'\nstatistic = 'mean_r'\n"
+    _, out = outcome(cifti, more=NO_DENOISING + maps)
+    (source,) = cifti.parent.glob("data/sub-01/func/*.dtseries.nii")
+    run = nib.load(source)
+    axis, values = run.header.get_axis(1), np.asarray(run.dataobj, dtype=np.float64).T
+    made_map = nib.load(made(out, "_desc-seedamygdala_boldmap.dscalar.nii"))
+    assert made_map.header.get_axis(1) == axis
+    mm = nib.affines.apply_affine(axis.affine, axis.voxel)
+    away = np.linalg.norm(mm - (-24, -4, -18), axis=1)
+    ball = (axis.vertex < 0) & (away <= 4.001) & (values != 0).all(axis=1)
+    assert set(axis.name[ball]) <= {
+        "CIFTI_STRUCTURE_AMYGDALA_LEFT",
+        "CIFTI_STRUCTURE_HIPPOCAMPUS_LEFT",
+    }
+    seed = values[ball].mean(axis=0)
+    z = values - values.mean(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        z /= np.linalg.norm(z, axis=1, keepdims=True)
+    r = z @ ((seed - seed.mean()) / np.linalg.norm(seed - seed.mean()))
+    known = (values != 0).all(axis=1) & np.isfinite(r)
+    found = np.asarray(made_map.dataobj)[0]
+    assert known.sum() > 80_000
+    np.testing.assert_allclose(np.tanh(found[known]), r[known], rtol=0, atol=2e-5)
+    assert np.isnan(found[~known]).all()
+    whole = np.asarray(nib.load(made(out, "_desc-gbcall_boldmap.dscalar.nii")).dataobj)[0]
+    total = z[known].sum(axis=0)
+    expected = (z[known] @ total - 1) / (known.sum() - 1)
+    np.testing.assert_allclose(whole[known], expected, rtol=0, atol=2e-5)
+    said = json.loads(made(out, "_desc-gbcall_boldmap.json").read_text())
+    assert said["Grayordinates"] == known.sum()

@@ -1,4 +1,4 @@
-"""Connected clusters of a statistical map, with their sizes and peaks."""
+"""Connected clusters of a statistical map, or its peaks by structure, with sizes and places."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from connectrial.data import BoolArray, FloatArray
+from connectrial.data import BoolArray, FloatArray, Grayordinates
 from connectrial.errors import InputError
 
 COLUMNS = (
@@ -91,3 +91,78 @@ def find_clusters(
             )
     rows.sort(key=lambda row: (-row[1], -abs(row[6])))
     return pd.DataFrame([(n, *row) for n, row in enumerate(rows, start=1)], columns=list(COLUMNS))
+
+
+PEAK_COLUMNS = (
+    "structure",
+    "sign",
+    "n_grayordinates",
+    "peak_statistic",
+    "peak_vertex",
+    "peak_x_mm",
+    "peak_y_mm",
+    "peak_z_mm",
+    "peak_row",
+)
+
+
+def find_peaks(
+    statistic: NDArray[np.floating], passing: BoolArray, *, rows: Grayordinates
+) -> pd.DataFrame:
+    """List, for each structure and sign, the grayordinates that pass a threshold and their peak.
+
+    Which vertices are neighbours only a mesh tells, so nothing is joined to clusters here.
+
+    Parameters
+    ----------
+    statistic : array, shape (n_rows,)
+        Signed.
+    passing : array of bool, shape (n_rows,)
+        Rows that pass.
+    rows : Grayordinates
+        Where they lie.
+
+    Returns
+    -------
+    DataFrame
+        One row per structure and sign, the most grayordinates first: ``structure``, ``sign`` (1 or
+        -1), ``n_grayordinates``, ``peak_statistic``, ``peak_vertex`` (missing for voxels),
+        ``peak_x_mm``, ``peak_y_mm``, ``peak_z_mm`` (world, missing for vertices), ``peak_row``.
+
+    Raises
+    ------
+    InputError
+        If statistic, passing and rows differ in length.
+    """
+    if not len(statistic) == len(passing) == len(rows):
+        raise InputError(
+            f"statistic, passing and rows must be equally long; got {len(statistic)}, "
+            f"{len(passing)} and {len(rows)}"
+        )
+    signed = np.nan_to_num(statistic)
+    found = []
+    for number, structure in enumerate(rows.structures):
+        for sign in (1, -1):
+            chosen = np.flatnonzero(passing & (sign * signed > 0) & (rows.structure == number))
+            if len(chosen) == 0:
+                continue
+            peak = int(chosen[np.argmax(np.abs(signed[chosen]))])
+            vertex = int(rows.vertex[peak])
+            place = np.full(3, np.nan)
+            if vertex < 0 and rows.affine is not None:
+                place = rows.affine[:3, :3] @ rows.voxel[peak] + rows.affine[:3, 3]
+            found.append(
+                (
+                    structure,
+                    sign,
+                    len(chosen),
+                    float(statistic[peak]),
+                    vertex if vertex >= 0 else None,
+                    *(round(float(x), 3) for x in place),
+                    peak,
+                )
+            )
+    table = pd.DataFrame(found, columns=list(PEAK_COLUMNS)).astype({"peak_vertex": "Int64"})
+    size = table["peak_statistic"].astype(np.float64).abs()
+    order = np.lexsort((-size, -table["n_grayordinates"].astype(np.int64)))
+    return table.iloc[order].reset_index(drop=True)

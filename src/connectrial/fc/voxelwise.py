@@ -127,6 +127,31 @@ def voxel_operator(cleaning: Cleaning, *, n_frames: int, linear: bool = True) ->
     )
 
 
+def leave_as_read(kept: BoolArray) -> VoxelOperator:
+    """Return the operator of runs that are not denoised: kept frames as they were read.
+
+    Parameters
+    ----------
+    kept : array of bool, shape (n_frames,)
+        Frames that count.
+
+    Returns
+    -------
+    VoxelOperator
+        It only subtracts the mean over kept frames, as every correlation does. No degrees of
+        freedom are spent but that one.
+    """
+
+    def clean(values: FloatArray) -> FloatArray:
+        chosen = values[kept]
+        return np.asarray(chosen - chosen.mean(axis=0))
+
+    n_kept = int(kept.sum())
+    return VoxelOperator(
+        matrix=None, rotation=None, n_kept=n_kept, remaining_df=n_kept - 1, clean=clean
+    )
+
+
 def denoise_voxels(values: ArrayLike, operator: VoxelOperator) -> NDArray[np.floating]:
     """Return the cleaned kept frames of every voxel.
 

@@ -31,6 +31,7 @@ from connectrial.io.cifti_xml import (
     parse_header,
     repetition_time_in,
     structure_of,
+    volume_shape_in,
 )
 
 # What (columns, rows) of each kind of file are.
@@ -39,12 +40,14 @@ _FORMS: dict[str, tuple[MapKind, MapKind]] = {
     "ptseries": ("series", "parcels"),
     "pconn": ("parcels", "parcels"),
     "dlabel": ("labels", "brain models"),
+    "dscalar": ("scalars", "brain models"),
 }
 _FORM_NAMES = {
     "dtseries": "a dense time series (.dtseries.nii)",
     "ptseries": "a parcellated time series (.ptseries.nii)",
     "pconn": "a parcellated connectivity matrix (.pconn.nii)",
     "dlabel": "a dense label file (.dlabel.nii)",
+    "dscalar": "a dense map (.dscalar.nii)",
 }
 _ENDING = re.compile(r"\.[a-z]+\.nii(?:\.gz)?$")
 _CIFTI_EXTENSION = 32
@@ -108,7 +111,7 @@ def is_cifti(path: Path) -> bool:
 
 
 def read_cifti_header(
-    path: Path, *, form: Literal["dtseries", "ptseries", "pconn", "dlabel"] | None = None
+    path: Path, *, form: Literal["dtseries", "ptseries", "pconn", "dlabel", "dscalar"] | None = None
 ) -> CiftiHeader:
     """Read the header of a CIFTI-2 file and hold it against the length of the file.
 
@@ -116,7 +119,7 @@ def read_cifti_header(
     ----------
     path : Path
         Not compressed.
-    form : {"dtseries", "ptseries", "pconn", "dlabel"}, optional
+    form : {"dtseries", "ptseries", "pconn", "dlabel", "dscalar"}, optional
         What the file must be; by default any CIFTI matrix of two dimensions.
 
     Returns
@@ -244,6 +247,7 @@ def grayordinates_of(header: CiftiHeader) -> Grayordinates:
         voxel=voxel,
         n_vertices=header.n_vertices,
         affine=affine_in(element, path),
+        volume_shape=volume_shape_in(element, path),
     )
 
 

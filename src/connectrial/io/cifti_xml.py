@@ -104,6 +104,19 @@ def affine_in(element: ET.Element, path: Path) -> FloatArray | None:
     return affine
 
 
+def volume_shape_in(element: ET.Element, path: Path) -> tuple[int, int, int] | None:
+    """Return the voxels of a map of brain models along three axes; None without a volume."""
+    volume = element.find("Volume")
+    words = "" if volume is None else volume.get("VolumeDimensions", "")
+    if not words:
+        return None
+    try:
+        i, j, k = (int(word) for word in words.split(","))
+    except ValueError as error:
+        raise InputError(f"{path}: the CIFTI header's volume is damaged ({error})") from error
+    return i, j, k
+
+
 def repetition_time_in(matrix: ET.Element, path: Path) -> tuple[float | None, str | None]:
     """Return the seconds between frames, or None and why the header's number is not believed."""
     element = map_of(matrix, 0, path)

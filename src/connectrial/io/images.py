@@ -6,6 +6,7 @@ its very end, because only there a gzip stream tells whether it is intact.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,11 @@ from connectrial.io.spheres import Overlap
 
 Indices = NDArray[np.intp]
 
-_BLOCK_VALUES = 1 << 21  # 16 MB of float64
-_CHUNK_VOXELS = 1 << 12
+# A stretch of voxels, where in it parcels begin, and which parcels these are.
+_Chunk = tuple[slice, Indices, Indices]
+
+_BLOCK_VALUES = 1 << 21  # 4 MB of int16
+_CHUNK_VOXELS = 1 << 13
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -301,33 +305,33 @@ def _stream(header: ImageHeader, placed: Placement, voxels: Indices, *, n_parcel
     total, squares = np.zeros(n_voxels), np.zeros(n_voxels)
     lost = np.zeros(n_voxels, dtype=bool)
     # Row 0 of the block is the frame before it. Frames are summed a block at a time, because the
-    # running sums of all voxels are too large to be fetched from memory for every frame.
+    # running sums of all voxels are too large to be fetched from memory for every frame; as they
+    # are stored, because that is a quarter of what float64 would take.
     size = min(n_frames, max(1, _BLOCK_VALUES // max(1, n_voxels)))
-    block = np.empty((size + 1, n_voxels))
-    block[0], block[1], n_filled = first, first, 1
-    stored = np.empty(n_voxels, dtype=header.dtype)
+    block = np.empty((size + 1, n_voxels), dtype=header.dtype)
+    block[0] = block[1] = start[order]
+    n_filled = 1
+    chunks = _cut(begins, labelled, n_voxels)
     for number in range(1, n_frames + 1):
         frame: NDArray[Any] | None = next(frames, None)
         if n_filled == size or frame is None:
             done = slice(number - n_filled, number)
-            if len(begins):
-                parcel_sums[done, labelled[begins]] = np.add.reduceat(
-                    block[1 : n_filled + 1, : len(labelled)], begins, axis=1
-                )
+            frames_here = block[: n_filled + 1]
+            change[done], level[done] = _add_block(
+                frames_here, chunks, first, total, squares, parcel_sums[done]
+            )
             if len(starts):
-                parcel_sums[done, sphere[starts]] = np.add.reduceat(
-                    block[1 : n_filled + 1].take(in_sphere, axis=1), starts, axis=1
-                )
-            change[done], level[done] = _add_block(block[: n_filled + 1], first, total, squares)
+                inside = frames_here[1:].take(in_sphere, axis=1).astype(np.float64)
+                parcel_sums[done, sphere[starts]] = np.add.reduceat(inside, starts, axis=1)
             block[0], n_filled = block[n_filled], 0
         if frame is not None:
-            frame.take(voxels, out=stored, mode="clip")  # none is outside; "raise" copies twice
             n_filled += 1
-            block[n_filled] = stored
+            stored = block[n_filled]
+            frame.take(voxels, out=stored, mode="clip")  # none is outside; "raise" copies twice
             gone = _without_data(stored, header)
             if gone.any():
                 lost |= gone
-                block[n_filled, gone] = 0.0  # a NaN would spread; the second pass goes without
+                stored[gone] = 0  # a NaN would spread; the second pass goes without
     change[0] = np.nan
     mean = total / n_frames
     return _Pass(
@@ -354,23 +358,54 @@ def _sphere_members(placed: Placement, voxels: Indices) -> tuple[Indices, Indice
     return found[found >= 0], placed.spheres.parcel[found >= 0]
 
 
+def _cut(begins: Indices, labelled: Indices, n_voxels: int) -> list[_Chunk]:
+    """Cut the voxels into chunks that fit into the processor's cache, whole parcels in each."""
+    ends = np.append(begins, len(labelled))
+    chunks = []
+    first = 0
+    while first < len(begins):
+        last = int(np.searchsorted(ends, ends[first] + _CHUNK_VOXELS, side="right")) - 1
+        last = max(last, first + 1)
+        own = begins[first:last]
+        chunks.append((slice(int(own[0]), int(ends[last])), own - own[0], labelled[own]))
+        first = last
+    none = np.zeros(0, dtype=np.intp)
+    for start in range(len(labelled), n_voxels, _CHUNK_VOXELS):
+        chunks.append((slice(start, min(start + _CHUNK_VOXELS, n_voxels)), none, none))
+    return chunks
+
+
 def _add_block(
-    block: FloatArray, first: FloatArray, total: FloatArray, squares: FloatArray
+    block: NDArray[Any],
+    chunks: Sequence[_Chunk],
+    first: FloatArray,
+    total: FloatArray,
+    squares: FloatArray,
+    parcel_sums: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """Add frames to the voxels' sums in place; return each frame's squared change and its sum.
+    """Add frames to the sums in place; return each frame's squared change and its sum.
 
     Row 0 of `block` is the frame before. Moments are about the first frame: about 0 they would
     lose digits to the baseline.
     """
     change, level = np.zeros(len(block) - 1), np.zeros(len(block) - 1)
-    for start in range(0, block.shape[1], _CHUNK_VOXELS):  # small enough for the processor's cache
-        part = slice(start, start + _CHUNK_VOXELS)
-        level += block[1:, part].sum(axis=1)
-        moved = block[:, part] - first[part]
-        total[part] += moved[1:].sum(axis=0)
-        squares[part] += np.einsum("tv,tv->v", moved[1:], moved[1:])
-        step = moved[1:] - moved[:-1]
-        change += np.einsum("tv,tv->t", step, step)
+    longest = max((part.stop - part.start for part, _, _ in chunks), default=0)
+    room = np.empty((2, len(block), longest))  # the same memory for all chunks stays in the cache
+    for part, begins, parcels in chunks:
+        values, step = room[:, :, : part.stop - part.start]
+        values[...] = block[:, part]
+        if len(begins):
+            sums = np.add.reduceat(values[1:], begins, axis=1)
+            parcel_sums[:, parcels] = sums
+            level += sums.sum(axis=1)
+        else:
+            level += values[1:].sum(axis=1)
+        values -= first[part]
+        moved = values[1:]
+        total[part] += moved.sum(axis=0)
+        squares[part] += np.einsum("tv,tv->v", moved, moved)
+        step = np.subtract(moved, values[:-1], out=step[1:])
+        change += (step[:, np.newaxis] @ step[..., np.newaxis]).ravel()
     return change, level
 
 

@@ -131,6 +131,13 @@ def load_atlas(
     if name == SIEGEL:
         if cortex is None:
             cortex = _gordon(image, table, columns, space)
+        elif cortex.grayordinates is not None:
+            cortex = _named_as_gordon(cortex)
+            if limbic_image is not None:
+                raise InputError(
+                    "limbic_image belongs to volumes: grayordinates name amygdala, hippocampus and "
+                    "accumbens themselves; take it out"
+                )
         grown = None
         if limbic_image is not None:
             grown = read_limbic_labels(
@@ -301,6 +308,16 @@ def _gordon(
     where = "the built-in table of Gordon333"
     atlas = attach_image(_GORDON, _gordon_parcels(), image=image, table=where)
     return replace(atlas, notes=(*atlas.notes, *note))
+
+
+def _named_as_gordon(cortex: Atlas) -> Atlas:
+    """Give a label file of Gordon's parcels the names that they have in volumes."""
+    own = _gordon_parcels()
+    keys = ["index", "hemisphere", "network"]
+    there = set(keys) <= set(cortex.parcels.columns) and len(cortex.parcels) == len(own)
+    if not there or (cortex.parcels[keys].to_numpy() != own[keys].to_numpy()).any():
+        return cortex
+    return replace(cortex, parcels=own)
 
 
 def _gordon_parcels() -> pd.DataFrame:

@@ -35,6 +35,12 @@ LIMBIC_NODES = {
     "R_anteromedial_thalamus": 262,
 }
 GROWN = tuple(LIMBIC_NODES)[:8]
+# What CIFTI calls them.
+STRUCTURES = tuple(
+    f"{structure}_{side}"
+    for structure in ("AMYGDALA", "HIPPOCAMPUS", "ACCUMBENS")
+    for side in ("LEFT", "RIGHT")
+)
 LIMBIC = "Limbic"
 
 # FreeSurfer's numbers: left then right.
@@ -149,21 +155,17 @@ def limbic_rows(
     Raises
     ------
     InputError
-        If the file lacks one of the structures.
+        If the file lacks one of the structures, or nothing of a hippocampus lies on one side of
+        the cut.
     """
-    wanted = [
-        f"{structure}_{side}"
-        for structure in ("AMYGDALA", "HIPPOCAMPUS", "ACCUMBENS")
-        for side in ("LEFT", "RIGHT")
-    ]
-    absent = [one for one in wanted if one not in grayordinates.structures]
+    absent = [one for one in STRUCTURES if one not in grayordinates.structures]
     if absent or grayordinates.affine is None:
         raise InputError(
             f"these grayordinates have no {', '.join(absent) or 'voxels'}; whole limbic structures "
             "need a file with the subcortex, such as 91k dtseries"
         )
     rows = np.zeros(len(grayordinates), dtype=np.int32)
-    for structure in wanted:
+    for structure in STRUCTURES:
         here = grayordinates.structure == grayordinates.structures.index(structure)
         kind, _, side = structure.partition("_")
         if kind == "HIPPOCAMPUS":
@@ -172,7 +174,53 @@ def limbic_rows(
             rows[here] = _cut(side[0], y, hippocampus_split_y_mm)
         else:
             rows[here] = GROWN.index(f"{side[0]}_{kind.lower()}") + 1
+    missing = [node for number, node in enumerate(GROWN, start=1) if not (rows == number).any()]
+    if missing:
+        raise InputError(
+            f"these grayordinates have nothing of {', '.join(missing)} after the hippocampus was cut "
+            f"at y = {hippocampus_split_y_mm:g} mm; set [atlas] hippocampus_split_y_mm within it"
+        )
     return rows
+
+
+def with_limbic_rows(cortex: Atlas, run: Grayordinates, *, source: str) -> Atlas:
+    """Add the limbic structures' rows of a run to an atlas of grayordinates without voxels.
+
+    Parameters
+    ----------
+    cortex : Atlas
+        Such as Gordon's parcels, which label the two hemispheres alone.
+    run : Grayordinates
+        Rows of a run that the atlas is for.
+    source : str
+        What the run is called in the note.
+
+    Returns
+    -------
+    Atlas
+        With the rows of amygdala, hippocampus and accumbens, not labelled yet; the same atlas where
+        it has voxels of its own, or the run has none of these structures.
+    """
+    rows = cortex.grayordinates
+    there = [one for one in STRUCTURES if one in run.structures]
+    if rows is None or cortex.row_labels is None or (rows.vertex < 0).any() or not there:
+        return cortex
+    chosen = np.isin(run.structure, [run.structures.index(one) for one in there])
+    number = np.full(len(run.structures), -1, dtype=np.int16)
+    for place, one in enumerate(there, start=len(rows.structures)):
+        number[run.structures.index(one)] = place
+    together = Grayordinates(
+        structures=(*rows.structures, *there),
+        structure=np.concatenate([rows.structure, number[run.structure[chosen]]]),
+        vertex=np.concatenate([rows.vertex, run.vertex[chosen]]),
+        voxel=np.concatenate([rows.voxel, run.voxel[chosen]]),
+        n_vertices=rows.n_vertices,
+        affine=run.affine,
+        volume_shape=run.volume_shape,
+    )
+    labels = np.concatenate([cortex.row_labels, np.zeros(int(chosen.sum()), dtype=np.int32)])
+    note = f"the label file has no subcortex: the limbic structures' voxels are those of {source}"
+    return replace(cortex, grayordinates=together, row_labels=labels, notes=(*cortex.notes, note))
 
 
 def add_subcortex(

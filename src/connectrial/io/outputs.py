@@ -14,9 +14,9 @@ import pandas as pd
 from connectrial._version import __version__
 from connectrial.errors import InputError
 from connectrial.io.files import remove_leftovers, write_atomic
+from connectrial.io.map_files import MapPlaces, read_place_map, write_place_map
 from connectrial.io.number_text import EXACT_FLOATS
 from connectrial.io.provenance import read_json, write_json
-from connectrial.io.voxels import read_map, write_map
 from connectrial.results import (
     COLUMNS,
     DICTIONARY,
@@ -163,34 +163,52 @@ def _save_map(folder: Path, name: str, one: GroupMap, *, simulated: bool) -> Non
     """Write a group's maps as images, and their clusters as a table."""
     stem = file_label(name)
     for stale in folder.glob(f"{stem}_*") if folder.is_dir() else ():
-        if stale.name.removeprefix(f"{stem}_").startswith(("visit-", "term-", "clusters.")):
+        own = ("visit-", "term-", "clusters.", "hemi-")
+        if stale.name.removeprefix(f"{stem}_").startswith(own):
             stale.unlink()
+    places = MapPlaces(affine=one.affine, rows=one.rows, is_pair=one.is_pair)
     for key, values in one.images.items():
-        write_map(folder / f"{stem}_{key}.nii.gz", values, one.affine)
+        path = folder / _map_name(stem, key, places.extension)
+        write_place_map(path, values, places, name=f"{name}: {key}")
     about = {
         "Description": f"Group maps of {name} (Fisher z, or the statistic that stat- names)",
         "Images": list(one.images),
+        "Extension": places.extension,
         "Simulated": simulated,
     }
     write_json(folder / f"{stem}.json", about)
     if len(one.clusters.columns):
         write_table(folder / f"{stem}_clusters.tsv", one.clusters)
         about = {
-            "Description": f"Clusters of {name}: voxels that pass and share faces; coordinates in mm",
+            "Description": f"Clusters of {name}: voxels that pass and share faces; coordinates in mm"
+            if one.rows is None
+            else f"Grayordinates of {name} that pass, by structure and sign, and their peak",
             "Simulated": simulated,
         }
         write_json(folder / f"{stem}_clusters.json", about)
 
 
+def _map_name(stem: str, key: str, extension: str) -> str:
+    """Name a group's map; of a pair of surfaces, the left hemisphere's file."""
+    side = "_hemi-L" if extension.endswith(".gii") else ""
+    return f"{stem}{side}_{key}{extension}"
+
+
 def _load_map(folder: Path, stem: str, keys: Sequence[str]) -> GroupMap:
-    read = {key: read_map(folder / f"{stem}_{key}.nii.gz") for key in keys}
+    about = read_json(folder / f"{stem}.json") or {}
+    extension = str(about.get("Extension", ".nii.gz"))
+    read = {key: read_place_map(folder / _map_name(stem, key, extension)) for key in keys}
     clusters = folder / f"{stem}_clusters.tsv"
+    places = next(iter(read.values()))[1]
+    words = {"peak_parcel": "", "structure": ""}
     return GroupMap(
-        affine=next(iter(read.values()))[1],
+        affine=places.affine,
         images={key: values for key, (values, _) in read.items()},
-        clusters=read_tsv(clusters, text={"term", "peak_parcel"}).fillna({"peak_parcel": ""})
+        clusters=read_tsv(clusters, text={"term", *words}).fillna(words)
         if clusters.is_file()
         else pd.DataFrame(),
+        rows=places.rows,
+        is_pair=places.is_pair,
     )
 
 

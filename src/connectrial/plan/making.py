@@ -149,7 +149,12 @@ def make_plan(study: Study, survey: Survey) -> Plan:
     analyses = [] if people.subjects.empty else plan_analyses(study, people, systems)
     if not problems and not people.subjects.empty:
         analyses += plan_exposures(study, people)
-    analyses += [] if people.subjects.empty else plan_maps(study, people)
+    on_rows = any(scan.on_grayordinates for scan in survey.scans)
+    analyses += (
+        []
+        if people.subjects.empty
+        else plan_maps(study, people, places="grayordinates" if on_rows else "voxels")
+    )
     unfit = _by_problem(analyses)
     if people.subjects.empty and not survey.problems:
         problems.append("there are no people: neither a participants table nor a scan was found")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 from connectrial.errors import InputError
 from connectrial.fc.graphs import global_signal_note
 from connectrial.plan.analyses import PlannedAnalysis, plan_over_places
@@ -10,7 +13,9 @@ from connectrial.study import MapSection, Study
 from connectrial.study_checks import expanded_terms
 
 
-def plan_maps(study: Study, people: People) -> list[PlannedAnalysis]:
+def plan_maps(
+    study: Study, people: People, *, places: Literal["voxels", "grayordinates"] = "voxels"
+) -> list[PlannedAnalysis]:
     """Lay out the maps of a study: exploratory with a model, descriptive without one.
 
     Parameters
@@ -19,6 +24,8 @@ def plan_maps(study: Study, people: People) -> list[PlannedAnalysis]:
         Its ``[maps.*]``.
     people : People
         Who is there.
+    places : {"voxels", "grayordinates"}
+        What the runs consist of.
     """
     planned = []
     for name, section in study.maps.items():
@@ -28,15 +35,29 @@ def plan_maps(study: Study, people: People) -> list[PlannedAnalysis]:
             title=f"{name} ({shown_measure(section)})",
             what="map",
             role="descriptive" if model is None else "exploratory",
-            outcome="every voxel",
+            outcome=f"every {places[:-1]}",
             analysis_set="",
             model=model,
             terms=() if model is None else expanded_terms(model.fixed),
             tests=section.tests,
-            notes=tuple(_notes(study, section)),
+            notes=tuple(_notes(study, section, places)),
         )
+        unfit = _unfit(section) if places == "grayordinates" else ()
+        if unfit:
+            planned.append(replace(plan, problems=unfit))
+            continue
         planned.append(plan_over_places(study, people, plan, who=section.who))
     return planned
+
+
+def _unfit(section: MapSection) -> tuple[str, ...]:
+    """Say which settings need to know what lies beside what, which grayordinates do not tell."""
+    given = section.model_fields_set & {"smoothing_fwhm_mm", "min_cluster_voxels"}
+    return tuple(
+        f"{key}: the runs lie on grayordinates, and which of them are neighbours only a mesh tells, "
+        "which is not read in this version; take the key out"
+        for key in sorted(given)
+    )
 
 
 def shown_measure(section: MapSection) -> str:
@@ -53,13 +74,14 @@ def shown_measure(section: MapSection) -> str:
     return f"Fisher z with a sphere of {section.seed.radius_mm:g} mm at ({place})"
 
 
-def _notes(study: Study, section: MapSection) -> list[str]:
+def _notes(study: Study, section: MapSection, places: str) -> list[str]:
     notes = []
     if section.model is not None and section.method == "max":
-        notes.append(f"max over all voxels by {section.n_permutations} permutations")
+        notes.append(f"max over all {places} by {section.n_permutations} permutations")
     elif section.model is not None:
         how = "raw p, not adjusted" if section.method == "none" else section.method
-        notes.append(f"{how} over all voxels; clusters below {section.alpha:g}")
+        shown = "clusters" if places == "voxels" else "peaks by structure"
+        notes.append(f"{how} over all {places}; {shown} below {section.alpha:g}")
     if section.smoothing_fwhm_mm is not None:
         notes.append(
             f"each session's finished map is smoothed by {section.smoothing_fwhm_mm:g} mm FWHM"

@@ -1,4 +1,4 @@
-"""The section on maps over voxels: slices, counts and clusters."""
+"""The section on maps: slices of volumes, counts, and clusters or peaks."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def maps_section(results: Results) -> Section | None:
         ]
     return Section(
         key="maps",
-        title="Maps over voxels",
+        title="Maps over voxels"
+        if all(one.rows is None for one in results.maps.values())
+        else "Maps over grayordinates",
         intro="Not planned as tests of a hypothesis: maps describe where, and whatever stands out "
         "is an idea for the next study. The images are in the folder group/maps beside this page.",
         blocks=tuple(blocks),
@@ -53,10 +55,19 @@ def maps_section(results: Results) -> Section | None:
 
 
 def _drawn(results: Results, result: Result, drawn: GroupMap) -> list[Block]:
-    blocks = [
-        *live_block(slices_live(result.title, map_rows(results, result, drawn), drawn.affine))
-    ]
+    blocks: list[Block] = []
+    if drawn.rows is None and drawn.affine is not None:
+        shown = map_rows(results, result, drawn)
+        blocks += live_block(slices_live(result.title, shown, drawn.affine))
     blocks += [Block(kind="figure", panels=(panel,)) for panel in _panels(results, result, drawn)]
+    if drawn.rows is not None:
+        blocks.append(_by_structure(results, result, drawn))
+        files = ".shape.gii" if drawn.is_pair else ".dscalar.nii"
+        note = (
+            f"The maps lie on grayordinates and are not drawn here, because no surface comes with "
+            f"them; wb_view and other viewers show the {files} files in group/maps on a mesh."
+        )
+        blocks.append(Block(kind="text", text=(note,)))
     counts = result.estimates[result.estimates["role"] == "exploratory"]
     if len(counts):
         lines = [
@@ -66,7 +77,8 @@ def _drawn(results: Results, result: Result, drawn: GroupMap) -> list[Block]:
         blocks.append(Block(kind="text", text=("; ".join(lines) + ".",)))
     if len(drawn.clusters):
         largest = drawn.clusters.head(_LISTED)
-        caption = f"The {len(largest)} largest of {len(drawn.clusters)} clusters"
+        what = "clusters" if drawn.rows is None else "structures with grayordinates that pass"
+        caption = f"The {len(largest)} largest of {len(drawn.clusters)} {what}"
         blocks.append(
             table_block(
                 plain_table(largest, caption=caption),
@@ -77,8 +89,44 @@ def _drawn(results: Results, result: Result, drawn: GroupMap) -> list[Block]:
     return blocks
 
 
+def _by_structure(results: Results, result: Result, drawn: GroupMap) -> Block:
+    """List mean maps and changes by structure: how many grayordinates, their mean and range."""
+    rows = drawn.rows
+    assert rows is not None  # noqa: S101 - the caller has looked
+    visits = {_bare(str(visit)): str(visit) for visit in results.plan.get("visits", ())}
+    lines = []
+    for key, values in drawn.images.items():
+        mean, change = _MEAN.fullmatch(key), _CHANGE.fullmatch(key)
+        if not (mean or change):
+            continue
+        if change:
+            later, first = (visits.get(name, name) for name in change.groups())
+            title = f"mean change, {first} to {later}"
+        else:
+            title = f"mean at {visits.get(mean[1], mean[1])}" if mean else ""
+        for number, structure in enumerate(rows.structures):
+            here = values[(rows.structure == number) & np.isfinite(values)].astype(np.float64)
+            lines.append(
+                {
+                    "map": title,
+                    "structure": structure,
+                    "grayordinates": len(here),
+                    f"mean {_unit(result)}": here.mean() if len(here) else np.nan,
+                    "lowest": here.min() if len(here) else np.nan,
+                    "highest": here.max() if len(here) else np.nan,
+                }
+            )
+    table = pd.DataFrame(lines)
+    caption = f"{_unit(result)} by structure"
+    return table_block(
+        plain_table(table, caption=caption), data=table, name=f"structures {result.name}"
+    )
+
+
 def _panels(results: Results, result: Result, drawn: GroupMap) -> list[Panel]:
     """Draw mean maps, changes and tests on one figure."""
+    if drawn.rows is not None or drawn.affine is None:
+        return []
     rows = map_rows(results, result, drawn)
     if not rows:
         return []

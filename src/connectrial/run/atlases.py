@@ -11,8 +11,10 @@ from connectrial.data import Atlas, Scan
 from connectrial.errors import InputError
 from connectrial.io.atlas import atlas_from_names, read_atlas
 from connectrial.io.atlas_files import fetched_file, read_registry
+from connectrial.io.cifti import is_cifti, read_grayordinates
 from connectrial.io.grayordinate_atlas import is_grayordinate_atlas, read_grayordinate_atlas
 from connectrial.io.known_atlases import SIEGEL, atlas_table, known_atlases, load_atlas
+from connectrial.io.limbic import with_limbic_rows
 from connectrial.io.spheres import add_spheres
 from connectrial.study import Study
 
@@ -81,6 +83,8 @@ def declare_atlas(study: Study, scans: Sequence[Scan]) -> Atlas | None:
     space = scans[0].space
     limbic_image, limbic_table = _limbic(study, space)
     cortex = _read_rows(study, images, table) if on_rows else None
+    if cortex is not None and section.name == SIEGEL:
+        cortex = _with_subcortex(study, cortex, scans)
     if cortex is not None and section.name != SIEGEL:
         if section.radius_mm is not None:
             raise InputError(
@@ -126,6 +130,29 @@ def _read_rows(study: Study, images: Sequence[Path], table: Path | None) -> Atla
         network_column=section.network_column,
         map_name=section.map_name,
     )
+
+
+def _with_subcortex(study: Study, cortex: Atlas, scans: Sequence[Scan]) -> Atlas:
+    """Take the limbic structures of a cortical label file from the runs, which name them."""
+    if "limbic_radius_mm" in study.atlas.model_fields_set:
+        raise InputError(
+            "limbic_radius_mm: grayordinates name the whole structures, so there are no such spheres; "
+            "take it out"
+        )
+    dense = [scan for scan in scans if is_cifti(scan.path)]
+    if not dense:
+        raise InputError(
+            f"name = {SIEGEL!r} with labels of grayordinates needs runs with the subcortex "
+            f"(.dtseries.nii); {scans[0].path.name} has none: choose [data] space, or for volumes name "
+            "a label image of a volume"
+        )
+    unread: list[str] = []
+    for scan in dense:
+        try:
+            return with_limbic_rows(cortex, read_grayordinates(scan.path), source=scan.path.name)
+        except InputError as error:
+            unread += error.problems
+    raise InputError(unread)
 
 
 def series_atlas(label: str, names: pd.Index) -> Atlas:

@@ -1,4 +1,4 @@
-"""Sessions' maps to group maps: one model per voxel, in blocks, and mean maps beside it."""
+"""Sessions' maps to group maps: one model per place, in blocks, and mean maps beside it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from connectrial.data import Atlas, BoolArray, FloatArray
+from connectrial.data import Atlas, BoolArray, FloatArray, Grayordinates
 from connectrial.errors import ConnectrialError, InputError
-from connectrial.fc.clusters import find_clusters
+from connectrial.fc.clusters import find_clusters, find_peaks
+from connectrial.io.row_matching import match_rows
 from connectrial.plan import PlannedAnalysis
 from connectrial.plan.map_plans import shown_measure
 from connectrial.results import GroupMap, Result, tidy
 from connectrial.run.analysing import MIXED, base_cells, failed
 from connectrial.run.map_stack import (
+    Image,
     MapStack,
     MissingMapsError,
-    Volume,
     describe_maps,
     label_of,
     stack_maps,
@@ -45,7 +46,7 @@ def analyse_map(
     atlas: Atlas | None,
     seed: int,
 ) -> tuple[Result, GroupMap | None]:
-    """Describe a map by visit and, where it has a model, test it at every voxel.
+    """Describe a map by visit and, where it has a model, test it at every place.
 
     Parameters
     ----------
@@ -97,12 +98,19 @@ def analyse_map(
             what=plan.what,
             outcome=plan.outcome,
             estimates=tidy(rows),
-            methods=_methods(plan, section),
+            methods=_methods(plan, section, maps.places.unit),
             citations=() if plan.model is None else (*MIXED, *_CITATIONS.get(section.method, ())),
             design=_design(plan),
             notes=(*plan.notes, *maps.notes, *notes),
         )
-        return result, GroupMap(affine=maps.affine, images=images, clusters=clusters)
+        drawn = GroupMap(
+            affine=maps.places.affine,
+            images=images,
+            clusters=clusters,
+            rows=maps.places.rows,
+            is_pair=maps.places.is_pair,
+        )
+        return result, drawn
 
 
 class _Tested:
@@ -119,7 +127,8 @@ class _Tested:
     ) -> None:
         assert plan.model is not None  # noqa: S101 - the caller has looked
         self.plan, self.section, self.maps = plan, section, maps
-        self.images: dict[str, Volume] = {}
+        self.unit = maps.places.unit
+        self.images: dict[str, Image] = {}
         self.rows: list[dict[str, Any]] = []
         self.notes: list[str] = []
         self.coding = {
@@ -131,8 +140,13 @@ class _Tested:
             self._one_test(column, arrays, complete, seed, atlas)
         if left_out:
             self.notes.append(
-                f"{left_out} voxels with data in some people are left out: fewer than "
+                f"{left_out} {self.unit} with data in some people are left out: fewer than "
                 f"{section.min_coverage:.0%} of them have data there"
+            )
+        if maps.places.rows is not None:
+            self.notes.append(
+                "grayordinates that pass are counted by structure and not joined to clusters: which "
+                "vertices are neighbours only a mesh tells, and none is read here"
             )
         self.clusters = self._clusters
 
@@ -153,7 +167,7 @@ class _Tested:
         enough = (n_people > 0) & (n_people >= self.section.min_coverage * n_with_map)
         if not enough.any():
             raise InputError(
-                f"no voxel has data in {self.section.min_coverage:.0%} of {n_with_map} people; "
+                f"no place has data in {self.section.min_coverage:.0%} of {n_with_map} people; "
                 "lower min_coverage, or look at the masks"
             )
         voxels = np.flatnonzero(enough)
@@ -197,7 +211,10 @@ class _Tested:
         atlas: Atlas | None,
     ) -> None:
         section, stem = self.section, f"term-{label_of(column)}_stat-"
-        p, how = arrays["p"], f"{section.method} over {int(np.isfinite(arrays['p']).sum())} voxels"
+        p, how = (
+            arrays["p"],
+            f"{section.method} over {int(np.isfinite(arrays['p']).sum())} {self.unit}",
+        )
         if section.method == "max":
             adjusted, n_permutations = self._permute(column, complete, seed)
             how += f", {n_permutations} permutations, seed {seed}"
@@ -217,12 +234,23 @@ class _Tested:
         if section.method == "none":
             del shown["padj"]
         for name, values in shown.items():
-            self.images[stem + name] = self.maps.volume(values, self.voxels)
-        passing = self.maps.volume(p if section.method == "none" else adjusted, self.voxels)
+            self.images[stem + name] = self.maps.image(values, self.voxels)
+        passing = self.maps.image(p if section.method == "none" else adjusted, self.voxels)
+        places = self.maps.places
+        if places.rows is not None:
+            peaks = find_peaks(
+                self.images[stem + "t"],
+                np.nan_to_num(passing, nan=1.0) < section.alpha,
+                rows=places.rows,
+            )
+            self._note_peaks(column, peaks, stem, atlas)
+            self._count(column, arrays, adjusted, how, None)
+            return
+        assert places.affine is not None  # noqa: S101 - a grid has one
         clusters = find_clusters(
             self.images[stem + "t"],
             np.nan_to_num(passing, nan=1.0) < section.alpha,
-            affine=self.maps.affine,
+            affine=places.affine,
             min_voxels=section.min_cluster_voxels,
         )
         self._note_clusters(column, clusters, stem, atlas)
@@ -256,7 +284,7 @@ class _Tested:
         self.notes += list(found.flags)
         if len(chosen) < len(complete):
             self.notes.append(
-                f"{len(complete) - len(chosen)} voxels that lack data in somebody have no "
+                f"{len(complete) - len(chosen)} {self.unit} that lack data in somebody have no "
                 "permutation p"
             )
         adjusted = np.full(len(complete), np.nan)
@@ -273,8 +301,23 @@ class _Tested:
                 table[f"peak_{name}"] = [float(self.images[stem + name][at]) for at in places]
         mm = table[["peak_x_mm", "peak_y_mm", "peak_z_mm"]].to_numpy(dtype=np.float64)
         table["peak_parcel"] = [parcel_at(atlas, place) for place in mm]
+        self._append(column, table)
+
+    def _note_peaks(self, column: str, peaks: pd.DataFrame, stem: str, atlas: Atlas | None) -> None:
+        at = peaks["peak_row"].to_numpy(dtype=np.intp)
+        table = peaks.drop(columns=["peak_row"])
+        for name in ("estimate", "df", "p", "padj", "n"):
+            if stem + name in self.images:
+                table[f"peak_{name}"] = self.images[stem + name][at].astype(np.float64)
+        rows = self.maps.places.rows
+        assert rows is not None  # noqa: S101 - the caller has looked
+        names = parcels_of_rows(atlas, rows)
+        table["peak_parcel"] = [names[row] for row in at]
+        self._append(column, table)
+
+    def _append(self, column: str, table: pd.DataFrame) -> None:
         table.insert(0, "term", column)
-        whole = [one for one in (self._clusters, table) if len(one.columns)]
+        whole = [one for one in (self._clusters, table) if len(one)] or [table]
         self._clusters = pd.concat(whole, ignore_index=True)
 
     def _count(
@@ -283,15 +326,15 @@ class _Tested:
         arrays: dict[str, FloatArray],
         adjusted: FloatArray,
         how: str,
-        n_clusters: int,
+        n_clusters: int | None,
     ) -> None:
         p, alpha = arrays["p"], self.section.alpha
-        base = base_cells(self.plan, unit="voxels", kind="count") | {
+        base = base_cells(self.plan, unit=self.unit, kind="count") | {
             "n_subjects": int(np.nanmax(arrays["n"])),
         }
         below = f"p < {alpha:g}".replace("0.", ".")
         rows = [
-            {"term": f"{column}: voxels tested", "estimate": int(np.isfinite(p).sum())},
+            {"term": f"{column}: {self.unit} tested", "estimate": int(np.isfinite(p).sum())},
             {"term": f"{column}: {below}, not adjusted", "estimate": int((p < alpha).sum())},
         ]
         if self.section.method != "none":
@@ -299,8 +342,9 @@ class _Tested:
             rows.append(
                 {"term": f"{column}: adjusted {below}", "estimate": count, "adjustment": how}
             )
+        if n_clusters is not None:
+            rows.append({"term": f"{column}: clusters", "estimate": n_clusters, "unit": "clusters"})
         rows += [
-            {"term": f"{column}: clusters", "estimate": n_clusters, "unit": "clusters"},
             {
                 "term": f"{column}: fits on the boundary (no variance between people)",
                 "estimate": int(np.nansum(arrays["singular"])),
@@ -309,7 +353,7 @@ class _Tested:
         self.rows += [base | row for row in rows]
         unknown = int((~np.isfinite(p)).sum())
         if unknown:
-            self.notes.append(f"{unknown} voxels have no estimate of {column}")
+            self.notes.append(f"{unknown} {self.unit} have no estimate of {column}")
 
 
 def _belongs(column: str, test: str) -> bool:
@@ -340,6 +384,18 @@ def parcel_at(atlas: Atlas | None, place_mm: FloatArray) -> str:
     return str(names[0]) if label and len(names) else ""
 
 
+def parcels_of_rows(atlas: Atlas | None, rows: Grayordinates) -> NDArray[np.object_]:
+    """Name the parcel of every row by an atlas of grayordinates; "" outside all."""
+    names = np.full(len(rows), "", dtype=object)
+    if atlas is None or atlas.grayordinates is None or atlas.row_labels is None:
+        return names
+    here = match_rows(atlas.grayordinates, rows)
+    labels = np.where(here >= 0, atlas.row_labels[here], 0)
+    for name, label in zip(atlas.parcels.index, atlas.parcels["index"], strict=True):
+        names[labels == label] = str(name)
+    return names
+
+
 def _design(plan: PlannedAnalysis) -> dict[str, Any]:
     if plan.model is None:
         return {}
@@ -351,24 +407,29 @@ def _design(plan: PlannedAnalysis) -> dict[str, Any]:
     }
 
 
-def _methods(plan: PlannedAnalysis, section: MapSection) -> str:
+def _methods(plan: PlannedAnalysis, section: MapSection, unit: str) -> str:
     smooth = (
         f", smoothed after their making by {section.smoothing_fwhm_mm:g} mm FWHM"
         if section.smoothing_fwhm_mm is not None
         else ""
     )
     text = (
-        f"Maps of {shown_measure(section)} were made for each session from all voxels, "
+        f"Maps of {shown_measure(section)} were made for each session from all {unit}, "
         f"cleaned like the parcels{smooth}, and averaged by visit, with the mean change of each person"
     )
     if plan.model is None:
         return f"{text}; no test was made."
     how = {
-        "max": f"adjusted for the largest |t| over voxels by {section.n_permutations} permutations",
+        "max": f"adjusted for the largest |t| over {unit} by {section.n_permutations} permutations",
         "none": "not adjusted",
-    }.get(section.method, f"adjusted over all voxels ({section.method})")
+    }.get(section.method, f"adjusted over all {unit} ({section.method})")
+    joined = (
+        f"clusters are voxels below {section.alpha:g} that share faces"
+        if unit == "voxels"
+        else f"grayordinates below {section.alpha:g} are counted by structure"
+    )
     return (
-        f"{text}. The same mixed model was fitted at every voxel with data in at least "
-        f"{section.min_coverage:.0%} of people; p values were {how}; clusters are voxels below "
-        f"{section.alpha:g} that share faces. This analysis is exploratory."
+        f"{text}. The same mixed model was fitted at every {unit[:-1]} with data in at least "
+        f"{section.min_coverage:.0%} of people; p values were {how}; {joined}. "
+        "This analysis is exploratory."
     )

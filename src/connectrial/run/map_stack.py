@@ -1,4 +1,4 @@
-"""Sessions' maps laid beside one another on one grid, and their means by visit."""
+"""Sessions' maps laid beside one another, place by place, and their means by visit."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 from connectrial.data import BoolArray, FloatArray
 from connectrial.errors import InputError
 from connectrial.fc.smoothing import smooth_map
-from connectrial.io.voxels import read_map
+from connectrial.io.map_files import MapPlaces, read_place_map
+from connectrial.io.row_matching import match_rows
 from connectrial.plan import PlannedAnalysis
 from connectrial.run.analysing import base_cells
 from connectrial.run.mapping import finished_map, map_file
 from connectrial.run.participant import SessionJob
 from connectrial.study import MapSection
 
-Volume = NDArray[np.float32]
+Image = NDArray[np.float32]
 
 _IN_MEMORY_BYTES = 1024**3
 
@@ -33,15 +34,14 @@ class MapStack:
     """The maps of all planned observations, one row each, NaN where there is none."""
 
     values: NDArray[np.float32]
-    shape: tuple[int, int, int]
-    affine: FloatArray
+    places: MapPlaces
     notes: tuple[str, ...]
 
-    def volume(self, values: NDArray[Any], voxels: NDArray[np.intp]) -> Volume:
-        """Lay values of some voxels out on the grid; NaN elsewhere."""
+    def image(self, values: NDArray[Any], at: NDArray[np.intp]) -> Image:
+        """Lay values of some places out as a map; NaN elsewhere."""
         flat = np.full(self.values.shape[1], np.nan, dtype=np.float32)
-        flat[voxels] = values
-        return flat.reshape(self.shape, order="F")
+        flat[at] = values
+        return self.places.arranged(flat)
 
 
 class MissingMapsError(InputError):
@@ -83,48 +83,64 @@ def stack_maps(
         )
     if not found:
         raise InputError(["no session has a map", *notes])
-    shape = _one_grid(found)
-    n_voxels = int(np.prod(shape))
-    values = _room(len(wanted), n_voxels, stack)
-    affine = np.asarray(found[0][2]["Affine"], dtype=np.float64)
+    _one_grid(found)
+    first = read_place_map(found[0][1])[1]
+    n_places = len(first)
+    values = _room(len(wanted), n_places, stack)
     for row in sorted({row for row, _, _ in found}):
-        total: FloatArray = np.zeros(n_voxels)
-        count: FloatArray = np.zeros(n_voxels)
+        total: FloatArray = np.zeros(n_places)
+        count: FloatArray = np.zeros(n_places)
         for path in (path for at, path, _ in found if at == row):
-            volume, affine = read_map(path)
-            if section.smoothing_fwhm_mm is not None:
-                volume = smooth_map(volume, affine=affine, fwhm_mm=section.smoothing_fwhm_mm)
-            flat: FloatArray = volume.ravel(order="F").astype(np.float64)
+            flat: FloatArray = _read_flat(path, first, section).astype(np.float64)
             finite: BoolArray = np.isfinite(flat)
             total += np.where(finite, flat, 0.0)
             count += finite.astype(np.float64)
-        values[row] = np.divide(total, count, out=np.full(n_voxels, np.nan), where=count > 0)
-    return MapStack(values=values, shape=shape, affine=affine, notes=tuple(notes))
+        values[row] = np.divide(total, count, out=np.full(n_places, np.nan), where=count > 0)
+    return MapStack(values=values, places=first, notes=tuple(notes))
 
 
-def _one_grid(found: Sequence[tuple[int, Path, dict[str, Any]]]) -> tuple[int, int, int]:
-    """Insist that all maps lie on one grid, and name those that do not."""
-    grids = Counter((tuple(k["Shape"]), str(k["Affine"])) for _, _, k in found)
+def _read_flat(path: Path, first: MapPlaces, section: MapSection) -> NDArray[np.float32]:
+    """Read a map as one value per place, in the order of the first map's places."""
+    values, places = read_place_map(path)
+    if first.rows is not None and places.rows is not None:
+        # Made of the same grayordinates, as the sidecars say, but perhaps in another order.
+        return values[match_rows(places.rows, first.rows)]
+    if section.smoothing_fwhm_mm is not None and places.affine is not None:
+        values = smooth_map(values, affine=places.affine, fwhm_mm=section.smoothing_fwhm_mm)
+    return values.ravel(order="F")
+
+
+def _one_grid(found: Sequence[tuple[int, Path, dict[str, Any]]]) -> None:
+    """Insist that all maps lie on the same places, and name those that do not."""
+
+    def key_of(known: dict[str, Any]) -> tuple[tuple[int, ...], str]:
+        return tuple(known["Shape"]), str(known.get("Places", known.get("Affine")))
+
+    grids = Counter(key_of(known) for _, _, known in found)
     usual = grids.most_common(1)[0][0]
-    odd = [
-        f"{path.name} ({'x'.join(map(str, known['Shape']))})"
-        for _, path, known in found
-        if (tuple(known["Shape"]), str(known["Affine"])) != usual
-    ]
-    if odd:
-        shown = "; ".join(odd[:5]) + (f" and {len(odd) - 5} more" if len(odd) > 5 else "")
+    odd = [(path, known) for _, path, known in found if key_of(known) != usual]
+    if not odd:
+        return
+    on_rows = any("Places" in known for _, _, known in found)
+    shown = "; ".join(
+        f"{path.name} ({'x'.join(map(str, known['Shape']))})" for path, known in odd[:5]
+    ) + (f" and {len(odd) - 5} more" if len(odd) > 5 else "")
+    size = "x".join(map(str, usual[0]))
+    if on_rows:
         raise InputError(
-            f"{len(odd)} of {len(found)} maps lie on another grid than the rest "
-            f"({'x'.join(map(str, usual[0]))}): {shown}; resample the scans to one grid, or choose "
-            "[data] space"
+            f"{len(odd)} of {len(found)} maps have other grayordinates than the rest ({size}): "
+            f"{shown}; their order does not matter, but all must have the same vertices and voxels: "
+            "make the runs in one space and density, or choose [data] space"
         )
-    first, second, third = usual[0]
-    return int(first), int(second), int(third)
+    raise InputError(
+        f"{len(odd)} of {len(found)} maps lie on another grid than the rest ({size}): {shown}; "
+        "resample the scans to one grid, or choose [data] space"
+    )
 
 
-def _room(n_rows: int, n_voxels: int, stack: ExitStack) -> NDArray[np.float32]:
+def _room(n_rows: int, n_places: int, stack: ExitStack) -> NDArray[np.float32]:
     """Make an array of NaN: in memory, or in a file that goes when it is no longer needed."""
-    shape = (n_rows, n_voxels)
+    shape = (n_rows, n_places)
     if 4 * shape[0] * shape[1] <= _IN_MEMORY_BYTES:
         return np.full(shape, np.nan, dtype=np.float32)
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="connectrial-maps-"))
@@ -136,18 +152,18 @@ def _room(n_rows: int, n_voxels: int, stack: ExitStack) -> NDArray[np.float32]:
 
 def describe_maps(
     plan: PlannedAnalysis, section: MapSection, maps: MapStack
-) -> tuple[dict[str, Volume], list[dict[str, Any]]]:
+) -> tuple[dict[str, Image], list[dict[str, Any]]]:
     """Average the maps by visit, and their change from the first visit, person by person."""
     visits = plan.rows["visit"].astype(str).to_numpy()
     subjects = plan.rows["subject"].astype(str).to_numpy()
     order = [str(visit) for visit in plan.rows["visit"].cat.categories]
-    images: dict[str, Volume] = {}
+    images: dict[str, Image] = {}
     rows: list[dict[str, Any]] = []
     for visit in order:
         chosen = np.flatnonzero(visits == visit)
-        volume = _mean_map(maps, section, chosen, None)
-        images[f"visit-{label_of(visit)}_stat-mean"] = volume
-        rows.append(_mean_row(plan, f"mean map at {visit}", volume, maps, chosen))
+        image = _mean_map(maps, section, chosen, None)
+        images[f"visit-{label_of(visit)}_stat-mean"] = image
+        rows.append(_mean_row(plan, f"mean map at {visit}", image, maps, chosen))
     first = {subjects[k]: k for k in np.flatnonzero(visits == order[0])}
     for visit in order[1:]:
         later = [k for k in np.flatnonzero(visits == visit) if subjects[k] in first]
@@ -166,10 +182,10 @@ def _mean_map(
     section: MapSection,
     chosen: NDArray[np.intp],
     before: NDArray[np.intp] | None,
-) -> Volume:
+) -> Image:
     """Average rows, or their differences, where enough of those who have a map have data."""
-    n_voxels = maps.values.shape[1]
-    total, count = np.zeros(n_voxels), np.zeros(n_voxels)
+    n_places = maps.values.shape[1]
+    total, count = np.zeros(n_places), np.zeros(n_places)
     n_people = 0
     for number, row in enumerate(chosen):
         values = maps.values[row].astype(np.float64)
@@ -180,26 +196,26 @@ def _mean_map(
         total += np.where(known, values, 0.0)
         count += known
     enough = (count > 0) & (count >= section.min_coverage * n_people)
-    mean = np.divide(total, count, out=np.full(n_voxels, np.nan), where=enough)
-    return np.asarray(mean, dtype=np.float32).reshape(maps.shape, order="F")
+    mean = np.divide(total, count, out=np.full(n_places, np.nan), where=enough)
+    return maps.places.arranged(mean)
 
 
 def _mean_row(
     plan: PlannedAnalysis,
     term: str,
-    volume: Volume,
+    image: Image,
     maps: MapStack,
     chosen: NDArray[np.intp],
     before: NDArray[np.intp] | None = None,
 ) -> dict[str, Any]:
-    """Say how many voxels a mean map has, and of how many people."""
+    """Say how many places a mean map has, and of how many people."""
     has_map = np.array([bool(np.isfinite(maps.values[row]).any()) for row in chosen])
     if before is not None:
         has_map &= np.array([bool(np.isfinite(maps.values[row]).any()) for row in before])
     n_people = int(has_map.sum())
-    return base_cells(plan, unit="voxels", kind="count", role="descriptive") | {
-        "term": f"{term}: voxels",
-        "estimate": int(np.isfinite(volume).sum()),
+    return base_cells(plan, unit=maps.places.unit, kind="count", role="descriptive") | {
+        "term": f"{term}: {maps.places.unit}",
+        "estimate": int(np.isfinite(image).sum()),
         "n_subjects": n_people,
         "n_observations": n_people * (1 if before is None else 2),
     }

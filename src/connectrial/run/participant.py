@@ -31,7 +31,8 @@ from connectrial.io.provenance import (
 )
 from connectrial.io.series import read_matrix, read_time_series, write_matrix
 from connectrial.plan import Plan
-from connectrial.run.mapping import SessionMap, make_maps, session_maps
+from connectrial.run.map_making import SessionMap
+from connectrial.run.mapping import make_maps, session_maps
 from connectrial.run.run_confounds import confounds_of
 from connectrial.run.session_quality import (
     measure_parcels,
@@ -401,7 +402,7 @@ def _clean(job: SessionJob, scan: Scan, raw: TimeSeries) -> TimeSeries:
     if scan.kind != "image":
         return raw
     rules = job.study.denoising
-    cleaned = raw if _leaves_as_read(job) else _denoised(job, scan, raw)
+    cleaned = raw if rules.leaves_as_read else _denoised(job, scan, raw)
     if rules.subcortical == "none":
         return cleaned
     return clean_subcortex(
@@ -429,14 +430,8 @@ def _denoised(job: SessionJob, scan: Scan, raw: TimeSeries) -> TimeSeries:
     )
 
 
-def _leaves_as_read(job: SessionJob) -> bool:
-    """Tell whether nothing at all was asked for: no regression, no filter, no order of steps."""
-    rules = job.study.denoising
-    return rules.strategy == "none" and rules.band_hz is None and rules.order == "default"
-
-
 def _judge_df(job: SessionJob, series: Sequence[TimeSeries]) -> None:
-    if _leaves_as_read(job):  # nothing was taken out, so no degrees of freedom were spent
+    if job.study.denoising.leaves_as_read:  # no degrees of freedom were spent
         return
     left = sum(one.remaining_df or 0 for one in series)
     least = job.study.denoising.min_remaining_df
