@@ -265,7 +265,6 @@ def _write_tables(made: SimulatedStudy, scales: Mapping[str, Scale], out: Path) 
     if folder.suffix:
         folder = folder.parent
     sessions = {p.name: p.phenotype_sessions[0] for p in study.places if p.phenotype_sessions}
-    days = {p.name: p.day for p in study.places}
     for name, section in study.scales.items():
         own = made.scores.loc[made.scores["scale"] == name].reset_index(drop=True)
         if own.empty:
@@ -275,11 +274,11 @@ def _write_tables(made: SimulatedStudy, scales: Mapping[str, Scale], out: Path) 
             columns = _items(own["score"], item_columns(section, scale), scale, section.score)
         else:
             columns = pd.DataFrame({section.column or name: own["score"]})
-        table = pd.concat([_keys(own, sessions, days), columns], axis=1)
+        table = pd.concat([_keys(own, sessions), columns], axis=1)
         _write_phenotype(folder / f"{_file_name(name)}.tsv", table, name)
     if made.events is not None:
         rest = made.events.drop(columns=["subject", "place"])
-        table = pd.concat([_keys(made.events, sessions, days), rest], axis=1)
+        table = pd.concat([_keys(made.events, sessions), rest], axis=1)
         _write_phenotype(folder / "side_effects.tsv", table, "Checklist of side effects")
     regimen = None if study.exposure is None else study.exposure.regimen
     if made.doses is not None and regimen is not None and regimen not in shipped_regimens():
@@ -305,18 +304,12 @@ def _write_tables(made: SimulatedStudy, scales: Mapping[str, Scale], out: Path) 
     )
 
 
-def _keys(
-    rows: pd.DataFrame, sessions: Mapping[str, str], days: Mapping[str, float | None]
-) -> pd.DataFrame:
-    keys = pd.DataFrame(
-        {
-            "participant_id": "sub-" + rows["subject"],
-            "session_id": "ses-" + rows["place"].map(sessions),
-        }
-    )
-    if all(days.get(place) is not None for place in rows["place"].unique()):
-        keys["day"] = rows["place"].map(days)
-    return keys.reset_index(drop=True)
+def _keys(rows: pd.DataFrame, sessions: Mapping[str, str]) -> pd.DataFrame:
+    keys = {
+        "participant_id": "sub-" + rows["subject"],
+        "session_id": "ses-" + rows["place"].map(sessions),
+    }
+    return pd.DataFrame(keys).reset_index(drop=True)
 
 
 def _write_phenotype(path: Path, table: pd.DataFrame, name: str) -> None:

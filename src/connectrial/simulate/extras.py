@@ -26,13 +26,20 @@ def change_of(scores: pd.DataFrame, *, scale: str, baseline: str, visit: str) ->
 
 
 def _linked(change: pd.Series, people: pd.Index, r: float, rng: np.random.Generator) -> pd.Series:
-    """Draw standard normal values whose population correlation with a change is r."""
-    known = change.reindex(people)
-    sd = float(known.std())
-    standard = ((known - known.mean()) / sd if sd > 0 else known * 0).fillna(0.0)
-    noise = rng.standard_normal(len(people))
-    own = np.where(known.notna(), np.sqrt(1 - r**2), 1.0)
-    return pd.Series(r * standard.to_numpy() + own * noise, index=people)
+    """Draw standardised values that correlate with a change: exactly r in those who have one.
+
+    As counts of responders, a correlation that is asked for is that of the data; 0 is left to chance.
+    """
+    noise = pd.Series(rng.standard_normal(len(people)), index=people)
+    known = change.reindex(people).dropna()
+    if r == 0.0 or len(known) < 4 or known.std() == 0:
+        return noise
+    standard = (known - known.mean()) / known.std()
+    own = noise.loc[known.index]
+    own = own - own.mean()
+    own = own - standard * float((own * standard).sum() / (standard**2).sum())
+    noise.loc[known.index] = r * standard + np.sqrt(1 - r**2) * own / own.std()
+    return noise
 
 
 def add_correlated(
