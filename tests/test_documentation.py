@@ -62,5 +62,16 @@ def test_the_tutorial_shows_the_whole_demo_study_file(fragments):
 def test_every_command_has_its_help(fragments):
     """Commands of the program, each under its own heading and with its first sentence."""
     text = fragments.commands()
-    for name in ("demo", "init", "check", "run", "report", "dose", "atlases", "fetch", "schema"):
+    for name in (
+        "demo",
+        "init",
+        "check",
+        "run",
+        "report",
+        "simulate",
+        "dose",
+        "atlases",
+        "fetch",
+        "schema",
+    ):
         assert re.search(rf"## `connectrial {name}`\n\n```text\nUsage: connectrial {name}", text)

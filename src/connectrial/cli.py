@@ -244,6 +244,50 @@ def report(
 
 
 @app.command()
+def simulate(
+    study: StudyFile,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="New folder for the dataset")],
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the simulation; default the study's", min=0)
+    ] = None,
+    images: Annotated[
+        int, typer.Option("--images", help="Small 4D images too, for so many people", min=0)
+    ] = 0,
+    truth: Annotated[
+        Path | None, typer.Option(help="What is to be true; default truth.toml beside the study")
+    ] = None,
+) -> None:
+    """Make a dataset of a study's design with known truth, to try its analyses on.
+
+    Sizes, means, effects and correlations stand in truth.toml beside the study, each with its
+    source; without it nothing changes, groups do not differ, and everybody comes to every visit.
+
+    Example: connectrial simulate study.toml made && connectrial run made/study.toml results
+    """
+    from connectrial.run.simulating import simulate_dataset
+
+    console = _console()
+    with _progress(console) as progress:
+        made = simulate_dataset(
+            study, out, seed=seed, n_images=images, truth=truth, progress=progress
+        )
+    found = made.simulated
+    console.print("[bold]Simulated data:[/] no person was measured.")
+    if len(found.truth):
+        _print_table(console, found.truth, title="What is true")
+    n_assumed = int(found.facts["source"].str.startswith("assumption").sum())
+    n_people, n_sessions = len(found.recruited.people), len(found.recruited.scans)
+    where = "the defaults (assumptions)" if made.truth_from is None else str(made.truth_from)
+    for line in (
+        f"{n_people} people, {n_sessions} sessions with scans; seed {found.seed}; truth from {where}",
+        f"{len(found.facts)} values were asked for, {n_assumed} of them assumptions",
+        f"Truth:  {made.folder / 'truth.tsv'}; every value with its source: {made.folder / 'truth.json'}",
+        f"Next:   connectrial run {made.study} RESULTS",
+    ):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
 def dose(
     regimen: Annotated[
         str | None,

@@ -156,7 +156,7 @@ def write_dataset(trial: TrialToWrite, out_dir: Path) -> DatasetPaths:
         _tables(trial, root),
         _atlas_files(trial.atlas, root),
         _series_files(trial, root),
-        [] if images is None else _image_files(trial, images),
+        [] if images is None else _trial_images(trial, images),
     ):
         write_atomic(path, content)
         n_files += 1
@@ -368,10 +368,40 @@ def _series_files(trial: TrialToWrite, root: Path) -> Iterator[tuple[Path, str]]
             yield _func_path(root, scan.subject, scan.session, name), content
 
 
-def _image_files(trial: TrialToWrite, root: Path) -> Iterator[tuple[Path, bytes | str]]:
-    """Yield the fMRIPrep-like derivatives, one image in memory at a time."""
+def _trial_images(trial: TrialToWrite, root: Path) -> Iterator[tuple[Path, bytes | str]]:
     yield root / "dataset_description.json", _description("Simulated images of a trial", trial)
-    for image in trial.images():
+    yield from _image_files(trial.images(), root)
+
+
+def write_images(
+    images: Iterable[ImageToWrite], atlas: Atlas, root: Path, *, seed: int
+) -> Iterator[int]:
+    """Write simulated images as fMRIPrep-like derivatives, and the label image of their parcels.
+
+    Yields how many images are written, one at a time in memory.
+    """
+    about = {
+        "Name": "Simulated images",
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "derivative",
+        "Simulated": True,
+        "GeneratedBy": [{"Name": "connectrial simulate", "Version": __version__}],
+        "Simulation": {"Seed": seed},
+    }
+    write_atomic(root / "dataset_description.json", _json(about))
+    label = "".join(c for c in atlas.name if c.isalnum())
+    named = Atlas(name=label, parcels=atlas.parcels, labels=atlas.labels, affine=atlas.affine)
+    for path, content in _atlas_files(named, root):
+        write_atomic(path, content)
+    for n, image in enumerate(images, start=1):
+        for path, content in _image_files([image], root):
+            write_atomic(path, content)
+        yield n
+
+
+def _image_files(images: Iterable[ImageToWrite], root: Path) -> Iterator[tuple[Path, bytes | str]]:
+    """Yield the files of fMRIPrep-like derivatives, one image in memory at a time."""
+    for image in images:
         run = {"sub": image.subject, "ses": image.session, "task": "rest", "run": image.run}
         place = run | {"space": SPACE}
         about = {

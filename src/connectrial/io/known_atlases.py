@@ -203,7 +203,7 @@ def list_atlases() -> pd.DataFrame:
     rows = []
     for name in (*_SPHERES, _GORDON, SIEGEL):
         parcels = atlas_table(name)
-        table = _siegel_parcels() if parcels is None else parcels
+        table = siegel_parcels() if parcels is None else parcels
         form, where = "spheres", "built in"
         if parcels is None or name == _GORDON:
             form = "labels" if name == _GORDON else "labels and spheres"
@@ -376,7 +376,8 @@ def _subcortex(radius_mm: float | None) -> pd.DataFrame:
     return spheres.loc[spheres["structure"] != "cortex"]
 
 
-def _siegel_parcels() -> pd.DataFrame:
+def siegel_parcels() -> pd.DataFrame:
+    """Return the parcels of Gordon333+Seitzman-subcortex, indexed by name."""
     return add_subcortex(Atlas(name=SIEGEL, parcels=_gordon_parcels()), _subcortex(None)).parcels
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from connectrial.data import Atlas, BoolArray, FloatArray
+from connectrial.errors import InputError
 
 ATLAS_NAME = "Demo72"
 SGACC = ("LH_Default_sgACC_1", "RH_Default_sgACC_1")
@@ -53,20 +54,43 @@ def parcel_table() -> pd.DataFrame:
 
 def make_atlas() -> Atlas:
     """Return the atlas with its label image: each voxel of 6 mm goes to the centroid nearest it."""
-    parcels = parcel_table()
+    return label_by_distance(Atlas(name=ATLAS_NAME, parcels=parcel_table()))
+
+
+def label_by_distance(atlas: Atlas) -> Atlas:
+    """Return an atlas with a coarse label image: each voxel of 6 mm goes to the nearest centroid.
+
+    Parameters
+    ----------
+    atlas : Atlas
+        With centroids in mm: ``x``, ``y``, ``z`` or ``x_mm``, ``y_mm``, ``z_mm``. A voxel goes only to
+        parcels of its own hemisphere (``hemisphere`` L or R), none further away than 9 mm.
+
+    Raises
+    ------
+    InputError
+        The parcels have no centroids.
+    """
+    parcels = atlas.parcels
+    columns = next(
+        (c for c in (["x", "y", "z"], ["x_mm", "y_mm", "z_mm"]) if set(c) <= set(parcels)), None
+    )
+    if columns is None:
+        raise InputError(
+            f"atlas {atlas.name!r}: its parcels have no places (x, y, z in mm), so no image can be made"
+        )
     affine = np.diag([-6.0, 6.0, 6.0, 1.0])
     affine[:3, 3] = (90.0, -126.0, -72.0)
     voxels = voxel_mm((31, 37, 31), affine)
-    distance = np.linalg.norm(
-        voxels[:, None, :] - parcels[["x", "y", "z"]].to_numpy()[None, :, :], axis=2
-    )
-    is_left = (parcels["hemisphere"] == "L").to_numpy()
-    wrong_side = np.where(is_left, voxels[:, :1] >= 0, voxels[:, :1] <= 0)
+    centre = parcels[columns].to_numpy(dtype=float)
+    distance = np.linalg.norm(voxels[:, None, :] - centre[None, :, :], axis=2)
+    side = parcels["hemisphere"].astype("object").to_numpy()
+    wrong_side = ((side == "L") & (voxels[:, :1] >= 0)) | ((side == "R") & (voxels[:, :1] <= 0))
     distance[wrong_side] = np.inf
     nearest = distance.argmin(axis=1)
     is_near = (distance.min(axis=1) <= 9.0) & is_in_brain(voxels)
     labels = np.where(is_near, nearest + 1, 0).astype(np.int32).reshape(31, 37, 31)
-    return Atlas(name=ATLAS_NAME, parcels=parcels, labels=labels, affine=affine)
+    return Atlas(name=atlas.name, parcels=parcels, labels=labels, affine=affine)
 
 
 def voxel_mm(shape: tuple[int, ...], affine: FloatArray) -> FloatArray:

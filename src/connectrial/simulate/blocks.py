@@ -120,12 +120,12 @@ def draw_z(
             planned = planned + patients
         if visit == "post":
             planned = planned + change[response]
-        z[i], was_repaired = _possible(planned)
+        z[i], was_repaired = possible_z(planned)
         n_repaired += was_repaired
     return z, n_repaired
 
 
-def _possible(planned: FloatArray) -> tuple[FloatArray, bool]:
+def possible_z(planned: FloatArray) -> tuple[FloatArray, bool]:
     """Return Fisher z that some signals can have: the planned ones where they are possible.
 
     Else the eigenvalues of the correlation matrix are raised to 0.01 and the matrix rescaled.

@@ -68,7 +68,7 @@ def draw_scans(
         lower = np.linalg.cholesky(r)
         moved = scan == special.get("high motion")
         for run in range(1, design.n_runs + 1):
-            motion = _draw_motion(
+            motion = draw_motion(
                 design.n_frames,
                 mean_fd_mm=0.6 if moved else quietness[subject],
                 n_jerks=int(rng.poisson(design.n_frames / 60)),
@@ -77,7 +77,7 @@ def draw_scans(
             signal = draw_band_limited(
                 design.n_frames, len(r), repetition_time_s=design.repetition_time_s, rng=rng
             )
-            signal = signal @ lower.T + _artefact(motion, len(r), rng)
+            signal = signal @ lower.T + motion_artefact(motion, len(r), rng)
             mean, sd = rng.uniform(850, 1150, len(r)), rng.uniform(8, 12, len(r))
             if scan == special.get("weak parcels"):
                 mean[weak], sd[weak] = rng.uniform(2, 8, weak.sum()), 0.2
@@ -135,7 +135,7 @@ def draw_band_limited(
     return np.fft.irfft(spectrum, n=n, axis=0)[:n_frames]
 
 
-def _draw_motion(
+def draw_motion(
     n_frames: int, *, mean_fd_mm: float, n_jerks: int, rng: np.random.Generator
 ) -> pd.DataFrame:
     """Return six motion parameters and their framewise displacement: jitter, drift and jerks."""
@@ -150,7 +150,7 @@ def _draw_motion(
     return pd.DataFrame(path, columns=list(MOTION)).assign(framewise_displacement=fd)
 
 
-def _artefact(motion: pd.DataFrame, n_parcels: int, rng: np.random.Generator) -> FloatArray:
+def motion_artefact(motion: pd.DataFrame, n_parcels: int, rng: np.random.Generator) -> FloatArray:
     """Return what motion adds, in SDs of the signal: nothing below ``ARTEFACT_FD_MM``."""
     fd = motion["framewise_displacement"].fillna(0.0).to_numpy()
     size = np.where(fd > ARTEFACT_FD_MM, 1.5 * fd * rng.choice([-1.0, 1.0], len(fd)), 0.0)
