@@ -21,7 +21,7 @@ demo: $(VENV)/.installed-connectrial  ## a simulated trial, analysed from files 
 	@find demo-trial -name report.html | sed "s|^|The report: $$(pwd)/|"
 
 test: $(VENV)/.installed-test  ## the tests
-	$(RUN) pytest
+	$(RUN) pytest -n auto --dist loadfile
 
 lint: $(VENV)/.installed-dev  ## style, types, and who may import whom
 	$(RUN) ruff check

@@ -61,6 +61,10 @@ def test_a_whole_study_is_read(write):
 
 
 WRONG = {
+    "a variable with the name of our own column": (
+        ("[sets.amygdala]", "[variables.severity]\n\n[sets.amygdala]"),
+        ["[variables.severity]: the name 'severity' is taken", "[variables.my_severity]"],
+    ),
     "misspelt key": (
         ('column = "arm"', 'colunm = "arm"'),
         ["[arms]: there is no key 'colunm' here; did you mean 'column'?"],

@@ -21,6 +21,12 @@ from connectrial.study_trial_checks import clinical_tests, endpoint_tests, trial
 BUILT_IN_VARIABLES = ("visit", "time", "day", "baseline")
 
 
+#: Columns that tables of the study have already; a variable cannot be called so.
+RESERVED = (
+    "subject", "visit", "time", "place", "session", "included", "reason", "scale", "score", "change",
+    "fc_z", "outcome", "event", "severity",
+)  # fmt: skip
+
 #: What is known of a person's scans before they are read.
 SCAN_MEASURES = ("mean_fd_mm", "kept_frames", "kept_minutes")
 
@@ -125,6 +131,12 @@ def _contradictions(study: Study) -> list[str]:
         ]
     problems += _session_problems(study)
     problems += _matching_problems(study)
+    problems += [
+        f"[variables.{name}]: the name {name!r} is taken by a column of our own tables; call the variable "
+        f"otherwise and name the column: [variables.my_{name}] column = {name!r}"
+        for name in study.variables
+        if name in RESERVED
+    ]
     problems += _crossover_problems(study)
     days = [(visit.name, visit.day) for visit in study.visit if visit.day is not None]
     for (before, first), (after, second) in pairwise(days):
