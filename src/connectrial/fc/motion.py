@@ -26,7 +26,7 @@ def rms_displacement(
     """Return Jenkinson's framewise displacement: the RMS over a solid sphere of what moved.
 
     With T the rigid transform of a frame (rotation about x after y after z, then translation) and
-    [A b] the upper rows of T(t) T(t-1)^-1 - I, it is sqrt(R^2 / 5 trace(A'A) + |b + A c|^2).
+    [A b] the upper rows of T(t) T(t-1)^-1 - I, it is ``sqrt(R^2 / 5 trace(A'A) + |b + A c|^2)``.
 
     Parameters
     ----------
