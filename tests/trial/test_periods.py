@@ -26,7 +26,7 @@ def test_sequence_and_period_of_each_person() -> None:
     assert found.sequence["c"] == "placebo then ketamine"
     assert found.period.loc["c", "placebo"] == 1
     assert pd.isna(found.period.loc["c", "ketamine"])
-    assert "1 person left before period 2 (c)" in found.notes[0]
+    assert "1 person left before period 2 (sub-c)" in found.notes[0]
     assert found.reasons == {"e": "no treatment is stated (infusion_1 and infusion_2)"}
 
 
