@@ -34,7 +34,10 @@ def network_blocks(results: Results, name: str) -> list[Block]:
     centres = _centres(results)
     blocks: list[Block] = []
     if centres is not None:
-        blocks += [*live_block(_brain(name, own, centres)), *_connectome(name, own, centres, words)]
+        blocks += [
+            *live_block(_brain(name, own, centres)),
+            *_connectome(results, name, own, centres, words),
+        ]
     parcels = list(dict.fromkeys([*edges["parcel_a"].astype(str), *edges["parcel_b"].astype(str)]))
     networks = networks_of(results, parcels)
     if networks:
@@ -45,6 +48,7 @@ def network_blocks(results: Results, name: str) -> list[Block]:
             "Point at a curve for its parcels and t.",
             alt=f"Circle of networks with {words}.",
             svg=draw_chords(own, order_by_network(parcels, networks), alt=f"Chords of {words}."),
+            methods=_methods(results, name),
             data=own,
             min_width_px=420,
         )
@@ -52,8 +56,12 @@ def network_blocks(results: Results, name: str) -> list[Block]:
     return blocks
 
 
+def _methods(results: Results, name: str) -> str:
+    return next((one.methods for one in results.analyses if one.name == name), "")
+
+
 def _connectome(
-    name: str, own: pd.DataFrame, centres: pd.DataFrame, words: str
+    results: Results, name: str, own: pd.DataFrame, centres: pd.DataFrame, words: str
 ) -> tuple[Block, ...]:
     ends = set(own["parcel_a"].astype(str)) | set(own["parcel_b"].astype(str))
     lost = sorted(ends - set(centres.index))
@@ -67,6 +75,7 @@ def _connectome(
         svg=draw_connectome(
             own, centres, alt=f"Projections from above, behind and the right: {words}."
         ),
+        methods=_methods(results, name),
         data=own,
         min_width_px=560,
     )
