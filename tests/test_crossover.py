@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ttest_ind
 
 from connectrial import load_study, plan_study, render_report, run_plan
 from connectrial.errors import StudyFileError
@@ -95,6 +96,27 @@ def test_everybody_of_the_real_crossover_is_accounted_for(ketamine):
     page = render_report(ketamine)
     assert "may carry over into the next" in page
     assert "Freeman 1989" in page
+
+
+def test_a_change_starts_at_the_baseline_of_its_own_period(connectrial_data, tmp_path, monkeypatch):
+    """Score and change, given the same baseline, tell the same difference of treatments (algebra)."""
+    monkeypatch.setenv("CONNECTRIAL_DATA", str(connectrial_data))
+    study = tmp_path / "study.toml"
+    change = 'name = "MADRS by treatment"\nscale = "MADRS"\noutcome = "change"'
+    text = STUDY.read_text().replace('name = "MADRS by treatment"\nscale = "MADRS"', change)
+    study.write_text(text)
+    found = [
+        run_plan(plan_study(load_study(file)), tmp_path / name)["MADRS by treatment"].estimates
+        for name, file in (("score", STUDY), ("change", study))
+    ]
+    score, changed = (
+        rows[rows["kind"] == "contrast"].set_index(["term", "flags"])["estimate"].filter(like="ket")
+        for rows in found
+    )
+    wanted = [key for key in score.index if key[0].startswith("ketamine - placebo")]
+    assert len(wanted) == 9
+    for key in wanted:
+        assert changed[key] == pytest.approx(score[key], abs=1e-6)
 
 
 TINY = """
@@ -202,6 +224,10 @@ def test_a_single_visit_leaves_least_squares_for_period_1(tmp_path):
     placebo = fc.query("treatment == 'placebo'")["fc_z"]
     assert alone["estimate"] == pytest.approx(drug.mean() - placebo.mean(), abs=1e-10)
     assert alone["df"] == 8  # ten people, two means
+    scipy = ttest_ind(drug, placebo)
+    assert alone["p"] == pytest.approx(scipy.pvalue, rel=1e-9)
+    low, high = scipy.confidence_interval(0.95)
+    assert (alone["ci_low"], alone["ci_high"]) == pytest.approx((low, high), rel=1e-9)
 
 
 WRONG = {

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as t_distribution
 
 from connectrial.errors import ConnectrialError
 from connectrial.plan import PlannedAnalysis
@@ -115,6 +116,8 @@ def sensitivities(
     variants = [("period 1 alone, between people", _first_period(plan, data))]
     if "period_baseline" in data and "baseline" in plan.terms:
         moved = data.assign(baseline=data["period_baseline"])
+        if outcome == "change":  # a change, too, starts where its period began
+            moved["change"] = data["change"] + data["baseline"] - data["period_baseline"]
         variants.append(("each period's own baseline (a stand-in)", (plan, moved)))
     for note, (variant, mine) in variants:
         try:
@@ -194,6 +197,7 @@ def _independent_rows(
             continue
         level = term.removeprefix("treatment[").removesuffix("]")
         reference = data["treatment"].cat.categories[0]
+        reach = float(t_distribution.isf(0.025, fits.df[at, 0])) * float(fits.se[at, 0])
         rows.append(
             {
                 "analysis": plan.name,
@@ -211,6 +215,9 @@ def _independent_rows(
                 "df": float(fits.df[at, 0]),
                 "df_method": "residual",
                 "p": float(fits.p[at, 0]),
+                "ci_level": 0.95,
+                "ci_low": float(fits.estimate[at, 0]) - reach,
+                "ci_high": float(fits.estimate[at, 0]) + reach,
                 "declared": False,
                 "n_subjects": int(fits.n_subjects[0]),
                 "n_observations": int(fits.n_observations[0]),
