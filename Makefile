@@ -20,8 +20,9 @@ demo: $(VENV)/.installed-connectrial  ## a simulated trial, analysed from files 
 	$(VENV)/bin/connectrial demo demo-trial
 	@find demo-trial -name report.html | sed "s|^|The report: $$(pwd)/|"
 
+# In CI the order of tests is the same for the same tree; elsewhere it is new every time.
 test: $(VENV)/.installed-test  ## the tests
-	$(RUN) pytest -n auto --dist loadfile
+	$(RUN) pytest -n auto --dist loadfile $(if $(CI),-p randomly --randomly-seed=20210122)
 
 lint: $(VENV)/.installed-dev  ## style, types, and who may import whom
 	$(RUN) ruff check
