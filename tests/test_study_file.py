@@ -108,7 +108,9 @@ WRONG = {
     ),
     "both within and between": (
         ('within = "Vis"', 'within = "Vis"\nbetween = ["Vis", "Default"]'),
-        ["[[hypothesis]] 'Visual': needs exactly one of within, between, connections"],
+        [
+            "[[hypothesis]] 'Visual': needs exactly one of within, between, connections, gbc, participation"
+        ],
     ),
     "a session of two visits": (
         ('sessions = ["b"]', 'sessions = ["b", "a"]'),

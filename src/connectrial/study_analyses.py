@@ -49,6 +49,16 @@ class HypothesisSection(Section):
         None, description="Two networks or sets, or {set = ..., rest_of = ...}"
     )
     connections: tuple[tuple[Label, Label], ...] = Field((), description="List of pairs of parcels")
+    gbc: str | None = Field(
+        None,
+        description="Network or set: global brain connectivity, each parcel's mean Fisher z with all "
+        "others, averaged over the set",
+    )
+    participation: str | None = Field(
+        None,
+        description="Network or set: participation coefficient over the atlas' networks (positive "
+        "edges), averaged over the set",
+    )
     model: Label = Field(description="Name of a [model.*]")
     tests: tuple[Label, ...] = Field(min_length=1, description="Terms of the model that are tested")
     role: RoleName = Field("primary", description="Why the analysis is there")
@@ -59,8 +69,11 @@ class HypothesisSection(Section):
 
     @model_validator(mode="after")
     def _one_system(self) -> HypothesisSection:
-        if sum([self.within is not None, self.between is not None, bool(self.connections)]) != 1:
-            raise ValueError("needs exactly one of within, between, connections")
+        given = (self.within, self.between, self.connections or None, self.gbc, self.participation)
+        if sum(one is not None for one in given) != 1:
+            raise ValueError(
+                "needs exactly one of within, between, connections, gbc, participation"
+            )
         return self
 
 

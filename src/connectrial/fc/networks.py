@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from connectrial.data import Connectivity
 from connectrial.errors import InputError
+from connectrial.fc.graphs import global_connectivity, participation
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -31,6 +33,11 @@ class NetworkDefinition:
         The two sides; the same on both for a network within itself.
     description : str
         One sentence for tables and reports.
+    measure : {"mean", "gbc", "participation"}
+        What is made of the edges: their mean; or the mean over `parcels_a` of each parcel's global
+        connectivity, or of its participation coefficient.
+    networks : mapping of str, optional
+        Network of each parcel, for participation.
     """
 
     name: str
@@ -39,6 +46,13 @@ class NetworkDefinition:
     parcels_a: pd.Index
     parcels_b: pd.Index
     description: str
+    measure: Literal["mean", "gbc", "participation"] = "mean"
+    networks: Mapping[str, str] | None = None
+
+    @property
+    def unit(self) -> str:
+        """Return the unit of the measure."""
+        return "participation coefficient" if self.measure == "participation" else "Fisher z"
 
     def __post_init__(self) -> None:
         if self.edges.ndim != 2 or self.edges.shape[1] != 2 or len(self.edges) == 0:
@@ -57,14 +71,15 @@ class NetworkDefinition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkFC:
-    """Mean connectivity of one network in one session, and what it rests on.
+    """Mean connectivity (or another measure) of one network in one session, and what it rests on.
 
     Attributes
     ----------
     name : str
         The definition's.
     fc_z : float
-        Mean Fisher z over the edges that are present; NaN if all are missing.
+        Mean Fisher z over the edges that are present (or the definition's other measure); NaN if
+        all are missing.
     n_edges : int
         Edges of the definition.
     n_missing : int
@@ -221,6 +236,107 @@ def connections(
     )
 
 
+def global_of(
+    parcels: Iterable[str], everything: Iterable[str], *, name: str = "global"
+) -> NetworkDefinition:
+    """Define the global connectivity of a set: each parcel's mean z with all others, then averaged.
+
+    Parameters
+    ----------
+    parcels : iterable of str
+        The set; one parcel is enough.
+    everything : iterable of str
+        All parcels of the atlas, those of the set among them.
+    name : str
+        What the result is called.
+
+    Returns
+    -------
+    NetworkDefinition
+        Its edges touch the set, each once. The mean takes an edge inside the set twice, as both of
+        its parcels do.
+
+    Raises
+    ------
+    InputError
+        If the set is empty, or holds a parcel that is not among all.
+
+    References
+    ----------
+    Cole et al. 2010, NeuroImage 49, 3132-3148.
+    """
+    members, edges, whole = _touching(parcels, everything, name)
+    return NetworkDefinition(
+        name=name,
+        parcels=whole,
+        edges=edges,
+        parcels_a=members,
+        parcels_b=whole,
+        description=f"{name}: mean over {len(members)} parcels of their mean z with all "
+        f"{len(whole) - 1} others",
+        measure="gbc",
+    )
+
+
+def participation_of(
+    parcels: Iterable[str],
+    everything: Iterable[str],
+    networks: Mapping[str, str],
+    *,
+    name: str = "participation",
+) -> NetworkDefinition:
+    """Define the mean participation coefficient of a set: how evenly positive edges reach networks.
+
+    Parameters
+    ----------
+    parcels : iterable of str
+        The set; each of its parcels needs a network.
+    everything : iterable of str
+        All parcels of the atlas.
+    networks : mapping of str
+        Network of each parcel, by parcel name.
+    name : str
+        What the result is called.
+
+    Returns
+    -------
+    NetworkDefinition
+        `connectrial.fc.graphs.participation` says what is computed: positive edges, all of them.
+
+    Raises
+    ------
+    InputError
+        As `global_of`; or if a parcel of the set belongs to no network, or there is one network.
+    """
+    members, _, _ = _touching(parcels, everything, name)
+    homeless = members[[parcel not in networks for parcel in members]]
+    if len(homeless):
+        raise InputError(
+            f"network {name!r}: participation needs a network of every parcel; {_listed(homeless)} "
+            "have none"
+        )
+    n_networks = len(set(networks.values()))
+    if n_networks < 2:
+        raise InputError(
+            f"network {name!r}: participation tells how edges spread over networks; the atlas has "
+            f"{n_networks}"
+        )
+    members, edges, inside = _touching(
+        members, (parcel for parcel in everything if parcel in networks), name
+    )
+    return NetworkDefinition(
+        name=name,
+        parcels=inside,
+        edges=edges,
+        parcels_a=members,
+        parcels_b=inside,
+        description=f"{name}: mean participation coefficient of {len(members)} parcels over "
+        f"{n_networks} networks",
+        measure="participation",
+        networks=dict(networks),
+    )
+
+
 def network_fc(
     connectivity: Connectivity,
     definition: NetworkDefinition | None = None,
@@ -298,14 +414,31 @@ def network_fc_detail(connectivity: Connectivity, definition: NetworkDefinition)
         )
     values = connectivity.z[position[definition.edges[:, 0]], position[definition.edges[:, 1]]]
     present = values[~np.isnan(values)]
-    empty = np.flatnonzero(np.isnan(connectivity.z[position]).all(axis=1))
+    if definition.measure != "mean":
+        per_parcel = _per_parcel(connectivity, definition).to_numpy(dtype=np.float64)
+        measured = per_parcel[~np.isnan(per_parcel)]
+    else:
+        measured = present
+    judged = definition.parcels if definition.measure == "mean" else definition.parcels_a
+    own = connectivity.z[connectivity.parcels.get_indexer(judged)]
+    empty = np.flatnonzero(np.isnan(own).all(axis=1))
     return NetworkFC(
         name=definition.name,
-        fc_z=float(present.mean()) if len(present) else float("nan"),
+        fc_z=float(measured.mean()) if len(measured) else float("nan"),
         n_edges=len(values),
         n_missing=len(values) - len(present),
-        missing_parcels=tuple(str(name) for name in definition.parcels[empty]),
+        missing_parcels=tuple(str(name) for name in judged[empty]),
     )
+
+
+def _per_parcel(connectivity: Connectivity, definition: NetworkDefinition) -> pd.Series:
+    """Return the measure of every parcel of the set."""
+    if definition.measure == "gbc":
+        found = global_connectivity(connectivity)
+    else:
+        assert definition.networks is not None  # noqa: S101 - participation_of gives them
+        found = participation(connectivity, definition.networks)
+    return found.loc[definition.parcels_a]
 
 
 def _define(
@@ -319,6 +452,23 @@ def _define(
         return between(*joining)
     assert to_rest is not None  # noqa: S101  the caller has counted exactly one
     return between_rest(*to_rest)
+
+
+def _touching(
+    parcels: Iterable[str], everything: Iterable[str], name: str
+) -> tuple[pd.Index, NDArray[np.intp], pd.Index]:
+    """Return a set, every edge with an end in it (once, by place in the whole), and the whole."""
+    members, whole = _named(parcels, of=name), _named(everything, of=name)
+    position = whole.get_indexer(members)
+    if (position < 0).any():
+        raise InputError(
+            f"network {name!r}: {_listed(members[position < 0])} not among all parcels"
+        )
+    inside = np.zeros(len(whole), dtype=bool)
+    inside[position] = True
+    first, second = np.triu_indices(len(whole), k=1)
+    chosen = inside[first] | inside[second]
+    return members, np.column_stack([first[chosen], second[chosen]]).astype(np.intp), whole
 
 
 def _named(parcels: Iterable[str], *, of: str) -> pd.Index:

@@ -253,6 +253,10 @@ def _system(hypothesis: HypothesisSection) -> str:
         return f"{hypothesis.between.set} to the rest of {hypothesis.between.rest_of}"
     if hypothesis.between is not None:
         return " to ".join(hypothesis.between)
+    if hypothesis.gbc is not None:
+        return f"global connectivity of {hypothesis.gbc}"
+    if hypothesis.participation is not None:
+        return f"participation of {hypothesis.participation}"
     return f"{len(hypothesis.connections)} connections"
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from connectrial.data import BoolArray
+from connectrial.fc.graphs import global_signal_note
 from connectrial.fc.networks import NetworkDefinition
 from connectrial.plan.analyses import PlannedAnalysis, plan_analyses
 from connectrial.plan.exposure_analyses import plan_exposures
@@ -147,6 +148,8 @@ def make_plan(study: Study, survey: Survey) -> Plan:
     if study.maps and survey.kind not in (None, "image"):
         problems.append(f"[maps]: maps are made from images; [data] holds {survey.kind} files")
     analyses = [] if people.subjects.empty else plan_analyses(study, people, systems)
+    if survey.kind == "image":
+        analyses = [_with_global_signal(study, one) for one in analyses]
     if not problems and not people.subjects.empty:
         analyses += plan_exposures(study, people)
     on_rows = any(scan.on_grayordinates for scan in survey.scans)
@@ -177,6 +180,14 @@ def make_plan(study: Study, survey: Survey) -> Plan:
         analysis_problems=() if problems else tuple(unfit),
         warnings=tuple(dict.fromkeys(warnings)),
     )
+
+
+def _with_global_signal(study: Study, plan: PlannedAnalysis) -> PlannedAnalysis:
+    """Say of an analysis of global connectivity what regressing the global signal does to it."""
+    if plan.edges is None or plan.edges.measure != "gbc":
+        return plan
+    note = global_signal_note(study.denoising.strategy)
+    return replace(plan, notes=(*plan.notes, note)) if note else plan
 
 
 def _by_problem(analyses: list[PlannedAnalysis]) -> list[str]:

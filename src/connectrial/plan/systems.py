@@ -99,6 +99,9 @@ def _named(hypothesis: HypothesisSection) -> tuple[str, ...]:
     """Return the sets that a hypothesis speaks of; one that is empty has its own problem already."""
     if hypothesis.within is not None:
         return (hypothesis.within,)
+    over_parcels = hypothesis.gbc or hypothesis.participation
+    if over_parcels is not None:
+        return (over_parcels,)
     if isinstance(hypothesis.between, RestOf):
         return (hypothesis.between.set, hypothesis.between.rest_of)
     return hypothesis.between or ()
@@ -124,6 +127,13 @@ def _define(
                 "between = { set = ..., rest_of = ... }"
             )
         return networks.between(first, second, name=name)
+    everything = atlas.parcels.index
+    if hypothesis.gbc is not None:
+        return networks.global_of(_parcels(hypothesis.gbc, sets), everything, name=name)
+    if hypothesis.participation is not None:
+        chosen = _parcels(hypothesis.participation, sets)
+        own = {str(key): str(value) for key, value in atlas.parcels["network"].dropna().items()}
+        return networks.participation_of(chosen, everything, own, name=name)
     missing = sorted(
         {p for pair in hypothesis.connections for p in pair} - set(atlas.parcels.index)
     )

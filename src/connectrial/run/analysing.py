@@ -101,8 +101,20 @@ def analyse_network(
     mine = visit_fc.loc[visit_fc["outcome"] == plan.outcome, ["subject", "visit", "fc_z"]]
     data = _attach(plan.rows, mine, "fc_z")
     edges = plan.edges
-    count = "" if edges is None else f" (mean Fisher z over {len(edges.edges)} edges)"
-    return _mixed(plan, data, "fc_z", FC_UNIT, f"Network FC of {plan.title}{count}", endpoints)
+    if edges is None:
+        return _mixed(plan, data, "fc_z", FC_UNIT, f"Network FC of {plan.title}", endpoints)
+    count = f"mean Fisher z over {len(edges.edges)} edges"
+    if edges.measure == "gbc":
+        count = (
+            f"mean over {len(edges.parcels_a)} parcels of each one's mean Fisher z with all others"
+        )
+    elif edges.measure == "participation":
+        count = (
+            f"mean over {len(edges.parcels_a)} parcels of the participation coefficient, from "
+            "positive Fisher z, Guimera and Amaral 2005"
+        )
+    what = "Network FC" if edges.measure == "mean" else "The measure"
+    return _mixed(plan, data, "fc_z", edges.unit, f"{what} of {plan.title} ({count})", endpoints)
 
 
 def analyse_score(plan: PlannedAnalysis, unit: str, endpoints: Sequence[str]) -> Result:
@@ -180,6 +192,7 @@ def analyse_groups(
     hypotheses: Sequence[str],
     visits: Sequence[str],
     equal_variance: bool,
+    units: Mapping[str, str],
 ) -> Result:
     """Compare patients at each visit with controls, sessions of each person averaged.
 
@@ -196,6 +209,8 @@ def analyse_groups(
         Systems; visits of the patients.
     equal_variance : bool
         Pooled t test; else Welch's.
+    units : mapping
+        System -> the unit of its values.
     """
     rows: list[dict[str, Any]] = []
     notes = list(plan.notes)
@@ -217,7 +232,7 @@ def analyse_groups(
                 | _tidy_cells(row)
                 | {
                     "kind": "difference",
-                    "unit": FC_UNIT,
+                    "unit": units[system],
                     "family": plan.family or "",
                     "term": f"patients at {visit} - controls",
                 }
@@ -239,7 +254,9 @@ def analyse_groups(
         own = session_fc.loc[(session_fc["outcome"] == system) & session_fc["fc_z"].notna()]
         own = own.loc[pd.MultiIndex.from_frame(own[["subject", "visit"]].astype(str)).isin(who)]
         try:
-            rows += mixed_comparison(base_cells(plan, outcome=system), own, visits, unit=FC_UNIT)
+            rows += mixed_comparison(
+                base_cells(plan, outcome=system), own, visits, unit=units[system]
+            )
         except ConnectrialError as error:
             notes += [
                 f"{system}: mixed model of all sessions not done: {p}" for p in error.problems
@@ -270,7 +287,7 @@ def _tidy_cells(row: pd.Series) -> dict[str, Any]:
     }
 
 
-def analyse_reliability(plan: PlannedAnalysis, network_fc: pd.DataFrame) -> Result:
+def analyse_reliability(plan: PlannedAnalysis, network_fc: pd.DataFrame, *, unit: str) -> Result:
     """Return ICC, standard error of measurement and smallest detectable change of a system."""
     mine = network_fc.loc[
         (network_fc["outcome"] == plan.outcome) & network_fc["session"].isin(plan.tests)
@@ -289,7 +306,7 @@ def analyse_reliability(plan: PlannedAnalysis, network_fc: pd.DataFrame) -> Resu
         for term, row in coefficients.loc[["ICC(2,1)", "ICC(3,1)"]].iterrows()
     ]
     rows += [
-        base | _tidy_cells(row) | {"kind": "reliability", "unit": FC_UNIT, "term": str(term)}
+        base | _tidy_cells(row) | {"kind": "reliability", "unit": unit, "term": str(term)}
         for term, row in errors.iterrows()
     ]
     return Result(

@@ -170,6 +170,8 @@ def _print_analysis(plan: Plan, one: PlannedAnalysis, console: Console) -> None:
         }
     if one.edges is not None:
         lines["edges"] = f"{len(one.edges.edges)} among {len(one.edges.parcels)} parcels"
+        if one.edges.measure != "mean":
+            lines["measure"] = one.edges.description.removeprefix(f"{one.edges.name}: ")
     lines["tests"] = ", ".join(one.tests)
     lines["numbers"] = f"{one.n_subjects} people, {one.n_observations} observations"
     for name, text in lines.items():

@@ -242,7 +242,7 @@ def _analyse(
     if one.what == "score":
         return analyse_score(one, plan.study.scales[one.outcome].unit, endpoints), None
     if one.what == "reliability":
-        return analyse_reliability(one, network_fc), None
+        return analyse_reliability(one, network_fc, unit=plan.systems[one.outcome].unit), None
     if one.what == "groups":
         section = next(item for item in plan.study.comparison if item.name == one.name)
         result = analyse_groups(
@@ -252,6 +252,7 @@ def _analyse(
             hypotheses=section.hypotheses,
             visits=section.visits,
             equal_variance=section.equal_variance,
+            units={name: system.unit for name, system in plan.systems.items()},
         )
         return result, None
     if one.what == "response" and plan.study.is_crossover:

@@ -38,6 +38,7 @@ def invent_atlas(study: Study, *, name: str) -> Atlas:
             named += [one.between.set, one.between.rest_of]
         elif one.between is not None:
             named += one.between
+        named += [name for name in (one.gbc, one.participation) if name is not None]
     for exploration in study.exploration:
         named += exploration.networks
     named += [network for one in study.sets.values() for network in one.networks]

@@ -98,6 +98,15 @@ def draw_wiring(
     """
     settings = fc_settings(facts)
     stated = {one["name"]: one for one in facts.many("system")}
+    # Participation is no mean of edges, so that no change of edges could be told to be its.
+    unlike = [name for name, one in systems.items() if one.measure == "participation"]
+    if set(unlike) & set(stated):
+        name = next(name for name in unlike if name in stated)
+        raise StudyFileError(
+            f"[[system]] {name!r}: a participation coefficient cannot be given a level or a change; "
+            "state those of the network's connectivity"
+        )
+    systems = {name: one for name, one in systems.items() if name not in unlike}
     masks = _masks(atlas, systems)
     base = _levels(atlas, masks, stated, settings, rng)
     patients = _spread(masks, {k: v["patients"] for k, v in stated.items() if "patients" in v})
