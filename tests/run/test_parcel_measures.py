@@ -12,7 +12,8 @@ from connectrial import load_study, plan_study, render_report, run_plan
 from connectrial.data import Connectivity
 from connectrial.errors import InputError, StudyFileError
 from connectrial.fc.graphs import participation
-from connectrial.fc.networks import global_of, network_fc_detail, participation_of
+from connectrial.fc.networks import network_fc_detail
+from connectrial.fc.parcel_measures import global_of, participation_of
 from tiny import PARCELS, series_path, write_series
 
 MEASURES = """

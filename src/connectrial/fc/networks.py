@@ -115,7 +115,7 @@ def within(parcels: Iterable[str], *, name: str = "within") -> NetworkDefinition
     InputError
         If there are fewer than two parcels, or one is named twice.
     """
-    members = _named(parcels, of=name)
+    members = named_parcels(parcels, of=name)
     return NetworkDefinition(
         name=name,
         parcels=members,
@@ -146,11 +146,11 @@ def between(a: Iterable[str], b: Iterable[str], *, name: str = "between") -> Net
     InputError
         If a set is empty, names a parcel twice, or shares parcels with the other.
     """
-    side_a, side_b = _named(a, of=name), _named(b, of=name)
+    side_a, side_b = named_parcels(a, of=name), named_parcels(b, of=name)
     shared = side_a.intersection(side_b)
     if len(shared):
         raise InputError(
-            f"network {name!r}: both sides hold {_listed(shared)}; for a set against the rest of "
+            f"network {name!r}: both sides hold {listed(shared)}; for a set against the rest of "
             "the network that contains it, use between_rest (rest_of in the study file)"
         )
     return NetworkDefinition(
@@ -189,8 +189,8 @@ def between_rest(
     InputError
         If nothing of the network is left.
     """
-    side_a = _named(parcels, of=name)
-    whole = _named(network, of=name)
+    side_a = named_parcels(parcels, of=name)
+    whole = named_parcels(network, of=name)
     rest = whole.difference(side_a, sort=False)
     if len(rest) == 0:
         raise InputError(
@@ -233,107 +233,6 @@ def connections(
         parcels_a=pd.Index(list(dict.fromkeys(a for a, _ in listed))),
         parcels_b=pd.Index(list(dict.fromkeys(b for _, b in listed))),
         description=f"{name}: mean z over {len(listed)} named connections",
-    )
-
-
-def global_of(
-    parcels: Iterable[str], everything: Iterable[str], *, name: str = "global"
-) -> NetworkDefinition:
-    """Define the global connectivity of a set: each parcel's mean z with all others, then averaged.
-
-    Parameters
-    ----------
-    parcels : iterable of str
-        The set; one parcel is enough.
-    everything : iterable of str
-        All parcels of the atlas, those of the set among them.
-    name : str
-        What the result is called.
-
-    Returns
-    -------
-    NetworkDefinition
-        Its edges touch the set, each once. The mean takes an edge inside the set twice, as both of
-        its parcels do.
-
-    Raises
-    ------
-    InputError
-        If the set is empty, or holds a parcel that is not among all.
-
-    References
-    ----------
-    Cole et al. 2010, NeuroImage 49, 3132-3148.
-    """
-    members, edges, whole = _touching(parcels, everything, name)
-    return NetworkDefinition(
-        name=name,
-        parcels=whole,
-        edges=edges,
-        parcels_a=members,
-        parcels_b=whole,
-        description=f"{name}: mean over {len(members)} parcels of their mean z with all "
-        f"{len(whole) - 1} others",
-        measure="gbc",
-    )
-
-
-def participation_of(
-    parcels: Iterable[str],
-    everything: Iterable[str],
-    networks: Mapping[str, str],
-    *,
-    name: str = "participation",
-) -> NetworkDefinition:
-    """Define the mean participation coefficient of a set: how evenly positive edges reach networks.
-
-    Parameters
-    ----------
-    parcels : iterable of str
-        The set; each of its parcels needs a network.
-    everything : iterable of str
-        All parcels of the atlas.
-    networks : mapping of str
-        Network of each parcel, by parcel name.
-    name : str
-        What the result is called.
-
-    Returns
-    -------
-    NetworkDefinition
-        `connectrial.fc.graphs.participation` says what is computed: positive edges, all of them.
-
-    Raises
-    ------
-    InputError
-        As `global_of`; or if a parcel of the set belongs to no network, or there is one network.
-    """
-    members, _, _ = _touching(parcels, everything, name)
-    homeless = members[[parcel not in networks for parcel in members]]
-    if len(homeless):
-        raise InputError(
-            f"network {name!r}: participation needs a network of every parcel; {_listed(homeless)} "
-            "have none"
-        )
-    n_networks = len(set(networks.values()))
-    if n_networks < 2:
-        raise InputError(
-            f"network {name!r}: participation tells how edges spread over networks; the atlas has "
-            f"{n_networks}"
-        )
-    members, edges, inside = _touching(
-        members, (parcel for parcel in everything if parcel in networks), name
-    )
-    return NetworkDefinition(
-        name=name,
-        parcels=inside,
-        edges=edges,
-        parcels_a=members,
-        parcels_b=inside,
-        description=f"{name}: mean participation coefficient of {len(members)} parcels over "
-        f"{n_networks} networks",
-        measure="participation",
-        networks=dict(networks),
     )
 
 
@@ -410,7 +309,7 @@ def network_fc_detail(connectivity: Connectivity, definition: NetworkDefinition)
         hint = f"; did you mean {by_lower[near[0]]!r}?" if near else ""
         raise InputError(
             f"network {definition.name!r} names parcels that the matrix does not have: "
-            f"{_listed(unknown)} (it has {len(connectivity.parcels)} parcels){hint}"
+            f"{listed(unknown)} (it has {len(connectivity.parcels)} parcels){hint}"
         )
     values = connectivity.z[position[definition.edges[:, 0]], position[definition.edges[:, 1]]]
     present = values[~np.isnan(values)]
@@ -454,30 +353,14 @@ def _define(
     return between_rest(*to_rest)
 
 
-def _touching(
-    parcels: Iterable[str], everything: Iterable[str], name: str
-) -> tuple[pd.Index, NDArray[np.intp], pd.Index]:
-    """Return a set, every edge with an end in it (once, by place in the whole), and the whole."""
-    members, whole = _named(parcels, of=name), _named(everything, of=name)
-    position = whole.get_indexer(members)
-    if (position < 0).any():
-        raise InputError(
-            f"network {name!r}: {_listed(members[position < 0])} not among all parcels"
-        )
-    inside = np.zeros(len(whole), dtype=bool)
-    inside[position] = True
-    first, second = np.triu_indices(len(whole), k=1)
-    chosen = inside[first] | inside[second]
-    return members, np.column_stack([first[chosen], second[chosen]]).astype(np.intp), whole
-
-
-def _named(parcels: Iterable[str], *, of: str) -> pd.Index:
+def named_parcels(parcels: Iterable[str], *, of: str) -> pd.Index:
+    """Return parcels as an index; refuse a single text, an empty set and names that come twice."""
     if isinstance(parcels, str):
         raise InputError(f"network {of!r}: parcels must be a list of names; got {parcels!r}")
     index = pd.Index(list(parcels))
     if index.has_duplicates:
         twice = index[index.duplicated()].unique()
-        raise InputError(f"network {of!r} names {_listed(twice)} twice")
+        raise InputError(f"network {of!r} names {listed(twice)} twice")
     if len(index) == 0:
         raise InputError(f"network {of!r} has an empty set of parcels")
     return index
@@ -487,6 +370,7 @@ def _edge_array(pairs: Iterable[tuple[int, int]]) -> NDArray[np.intp]:
     return np.array(list(pairs), dtype=np.intp).reshape(-1, 2)
 
 
-def _listed(names: pd.Index | Sequence[str]) -> str:
+def listed(names: pd.Index | Sequence[str]) -> str:
+    """Write names out, the first five of them."""
     shown = ", ".join(repr(str(name)) for name in names[:5])
     return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown

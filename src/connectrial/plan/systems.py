@@ -9,7 +9,7 @@ import pandas as pd
 
 from connectrial.data import Atlas
 from connectrial.errors import InputError, did_you_mean
-from connectrial.fc import networks
+from connectrial.fc import networks, parcel_measures
 from connectrial.fc.networks import NetworkDefinition
 from connectrial.study import HypothesisSection, RestOf, Study
 
@@ -129,11 +129,11 @@ def _define(
         return networks.between(first, second, name=name)
     everything = atlas.parcels.index
     if hypothesis.gbc is not None:
-        return networks.global_of(_parcels(hypothesis.gbc, sets), everything, name=name)
+        return parcel_measures.global_of(_parcels(hypothesis.gbc, sets), everything, name=name)
     if hypothesis.participation is not None:
         chosen = _parcels(hypothesis.participation, sets)
         own = {str(key): str(value) for key, value in atlas.parcels["network"].dropna().items()}
-        return networks.participation_of(chosen, everything, own, name=name)
+        return parcel_measures.participation_of(chosen, everything, own, name=name)
     missing = sorted(
         {p for pair in hypothesis.connections for p in pair} - set(atlas.parcels.index)
     )

@@ -16,8 +16,8 @@ from connectrial.io.files import write_atomic
 from connectrial.io.outputs import save_results
 from connectrial.plan import Plan
 from connectrial.results import Results
-from connectrial.run.participant import SessionJob, session_jobs
 from connectrial.run.running import run_plan
+from connectrial.run.session_jobs import SessionJob, session_jobs
 from connectrial.run.surveying import plan_study
 from connectrial.simulate import SimulatedTrial, simulate_trial
 from connectrial.study_file import load_study

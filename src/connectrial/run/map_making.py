@@ -34,7 +34,7 @@ from connectrial.io.map_sources import (
 from connectrial.run.run_confounds import confounds_of
 
 if TYPE_CHECKING:
-    from connectrial.run.participant import SessionJob
+    from connectrial.run.session_jobs import SessionJob
 
 Indices = NDArray[np.intp]
 

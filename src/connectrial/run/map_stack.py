@@ -21,7 +21,7 @@ from connectrial.io.row_matching import match_rows
 from connectrial.plan import PlannedAnalysis
 from connectrial.run.analysing import base_cells
 from connectrial.run.mapping import finished_map, map_file
-from connectrial.run.participant import SessionJob
+from connectrial.run.session_jobs import SessionJob
 from connectrial.study import MapSection
 
 Image = NDArray[np.float32]

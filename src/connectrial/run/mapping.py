@@ -18,7 +18,7 @@ from connectrial.run.map_making import MadeMap, SessionMap, make_gbc, make_seeds
 from connectrial.study_checks import map_label
 
 if TYPE_CHECKING:
-    from connectrial.run.participant import SessionJob
+    from connectrial.run.session_jobs import SessionJob
 
 
 def session_maps(plan: Plan) -> tuple[SessionMap, ...]:

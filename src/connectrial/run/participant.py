@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from connectrial._version import __version__
-from connectrial.data import Atlas, BoolArray, Connectivity, FloatArray, Scan, TimeSeries
+from connectrial.data import Connectivity, Scan, TimeSeries
 from connectrial.errors import ConnectrialError, InputError
 from connectrial.fc.coverage import find_weak_parcels
 from connectrial.fc.denoising import denoise
-from connectrial.fc.estimators import Estimate, estimate_connectivity
+from connectrial.fc.estimators import estimate_connectivity
 from connectrial.fc.places import parcel_centroids
 from connectrial.fc.subcortex import clean_subcortex
-from connectrial.io.bids import bids_name, parse_entities
-from connectrial.io.files import write_atomic
 from connectrial.io.images import ParcelSignal, extract_with_quality
-from connectrial.io.provenance import (
-    digest_bytes,
-    digest_file,
-    digest_plain,
-    is_current,
-    write_json,
-)
+from connectrial.io.provenance import write_json
 from connectrial.io.series import read_matrix, read_time_series, write_matrix
-from connectrial.plan import Plan
-from connectrial.run.map_making import SessionMap
-from connectrial.run.mapping import make_maps, session_maps
+from connectrial.run.mapping import make_maps
 from connectrial.run.run_confounds import confounds_of
+from connectrial.run.session_files import sidecar_of, write_quality, write_series
+from connectrial.run.session_jobs import SessionJob, SessionOutcome, finished, made_from
 from connectrial.run.session_quality import (
     measure_parcels,
     measure_run,
@@ -41,204 +30,8 @@ from connectrial.run.session_quality import (
     write_carpet,
     write_parcel_quality,
 )
-from connectrial.study import Study
 
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class SessionJob:
-    """All that a worker needs to turn a session into its FC matrix."""
-
-    subject: str
-    session: str
-    scans: tuple[Scan, ...]
-    kept: tuple[BoolArray | None, ...]
-    study: Study
-    atlas: Atlas
-    folder: Path
-    stem: dict[str, str]
-    simulated: bool
-    fd_mm: tuple[FloatArray | None, ...]
-    subcortex: tuple[str, ...] = ()
-    maps: tuple[SessionMap, ...] = ()
-
-    @property
-    def matrix(self) -> Path:
-        """Return the file of the session's matrix."""
-        rules = self.study.connectivity
-        shrunk = "" if rules.shrinkage == "none" else "shrunk"
-        stat = f"{shrunk}{rules.estimator}correlation"
-        return self.folder / bids_name(
-            {**self.stem, "stat": stat}, suffix="relmat", extension=".tsv"
-        )
-
-    @property
-    def parcel_quality(self) -> Path | None:
-        """Return the file with the parcels' signal; None for ready-made matrices."""
-        if self.scans[0].kind == "matrix":
-            return None
-        labels = {**self.stem, "desc": "parcels"}
-        return self.folder / bids_name(labels, suffix="qc", extension=".tsv")
-
-    @property
-    def carpets(self) -> tuple[Path, ...]:
-        """Return the pictures of the runs, frame by frame; none where they are not wanted."""
-        if self.scans[0].kind == "matrix" or not self.study.quality.carpets:
-            return ()
-        names = [
-            bids_name(
-                {**self.stem, "run": scan.run, "desc": "carpet"}, suffix="bold", extension=".png"
-            )
-            for scan in self.scans
-        ]
-        return tuple(self.folder.parent / "figures" / name for name in names)
-
-    @property
-    def is_complete(self) -> bool:
-        """Return whether everything that stands beside the matrix is there."""
-        beside = [*self.carpets, *([self.parcel_quality] if self.parcel_quality else [])]
-        return all(path.is_file() for path in beside)
-
-    @property
-    def sidecar(self) -> Path:
-        """Return the file that says what made the matrix."""
-        return self.matrix.with_suffix(".json")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionOutcome:
-    """What became of a session: its sidecar, or why there is none."""
-
-    subject: str
-    session: str
-    sidecar: dict[str, Any] | None
-    reused: bool = False
-    reason: str = ""
-
-
-def session_jobs(plan: Plan, output_dir: Path) -> list[SessionJob]:
-    """List the sessions that a plan includes, in order."""
-    atlas = plan.survey.atlas
-    if atlas is None:
-        return []
-    usable = plan.people.scans.loc[plan.people.scans["included"], "name"]
-    scans = {scan.name: scan for scan in plan.survey.scans}
-    sessions: dict[tuple[str, str], list[Scan]] = {}
-    for name in usable:
-        scan = scans[name]
-        sessions.setdefault((scan.subject, scan.session or ""), []).append(scan)
-    return [
-        _make_job(plan, atlas, output_dir, subject, session, tuple(runs))
-        for (subject, session), runs in sessions.items()
-    ]
-
-
-def _make_job(
-    plan: Plan, atlas: Atlas, output_dir: Path, subject: str, session: str, runs: tuple[Scan, ...]
-) -> SessionJob:
-    entities = _entities(runs[0])
-    stem = {
-        key: value
-        for key, value in entities.items()
-        if key in ("sub", "ses", "task", "acq", "dir", "space", "cohort", "den") and value
-    }
-    if len(runs) == 1 and runs[0].run is not None:
-        stem["run"] = runs[0].run
-    stem["atlas"] = atlas.name
-    folder = output_dir / f"sub-{subject}"
-    if session:
-        folder = folder / f"ses-{session}"
-    return SessionJob(
-        subject=subject,
-        session=session,
-        scans=runs,
-        kept=tuple(plan.kept_frames(scan.name) for scan in runs),
-        study=plan.study,
-        atlas=atlas,
-        folder=folder / "func",
-        stem=stem,
-        simulated=plan.simulated,
-        maps=session_maps(plan),
-        fd_mm=tuple(plan.survey.fd_mm.get(scan.name) for scan in runs),
-        subcortex=tuple(
-            map(str, plan.sets.get(plan.study.denoising.subcortical_parcels or "", ()))
-        ),
-    )
-
-
-def _entities(scan: Scan) -> dict[str, str]:
-    """Return the entities of a run's name; the HCP pipelines' names are no BIDS names."""
-    if scan.path.name.startswith("sub-"):
-        return parse_entities(scan.path.name)
-    known = {"sub": scan.subject, "ses": scan.session, "task": scan.task, "space": scan.space}
-    return {key: label for key, label in known.items() if label}
-
-
-def made_from(job: SessionJob) -> str:
-    """Hash everything that a session's matrix depends on.
-
-    Raises
-    ------
-    InputError
-        A source file cannot be read.
-    """
-    settings = {
-        key: section.model_dump(mode="json")
-        for key in ("motion", "coverage", "denoising", "connectivity")
-        if (section := getattr(job.study, key)) is not None
-    }
-    if job.study.quality.carpets:
-        settings["carpets"] = {"max_fd_mm": job.study.censoring.max_fd_mm}
-    if job.subcortex:
-        places = parcel_centroids(job.atlas)
-        settings["subcortex"] = {"parcels": job.subcortex, "places": digest_bytes(places.tobytes())}
-    sources = []
-    for scan, kept, fd_mm in zip(job.scans, job.kept, job.fd_mm, strict=True):
-        beside = (scan.right, scan.confounds, scan.mask) if scan.kind == "image" else ()
-        files = [scan.path, *beside]
-        sources.append(
-            {
-                "name": scan.name,
-                "files": [digest_file(path) for path in files if path is not None],
-                "repetition_time_s": scan.repetition_time_s,
-                "kept": None if kept is None else kept.tobytes().hex(),
-                "fd_mm": None if fd_mm is None else digest_bytes(fd_mm.tobytes()),
-            }
-        )
-    labels = job.atlas.labels
-    return digest_plain(
-        {
-            "version": __version__,
-            "settings": settings,
-            "values": job.study.data.values,
-            "sources": sources,
-            "parcels": [str(name) for name in job.atlas.parcels.index],
-            "labels": None if labels is None else digest_bytes(labels.tobytes()),
-            "rows": _digest_rows(job.atlas),
-            "places": _digest_places(job),
-            "simulated": job.simulated,
-        }
-    )
-
-
-def _digest_rows(atlas: Atlas) -> str | None:
-    rows = atlas.grayordinates
-    if rows is None or atlas.row_labels is None:
-        return None
-    arrays = (atlas.row_labels, rows.structure, rows.vertex, rows.voxel)
-    return digest_bytes(b"".join(one.tobytes() for one in arrays) + repr(rows.structures).encode())
-
-
-def _digest_places(job: SessionJob) -> str:
-    """Hash where labels and spheres lie, and what spheres that share voxels do."""
-    atlas = job.atlas
-    parts = [b"" if atlas.affine is None else atlas.affine.tobytes()]
-    if atlas.is_sphere.any():
-        columns = ["x_mm", "y_mm", "z_mm", "radius_mm"]
-        places = atlas.parcels[columns].to_numpy(dtype=np.float64)
-        parts += [places.tobytes(), job.study.atlas.overlap.encode()]
-    return digest_bytes(b"".join(parts))
 
 
 def process_session(job: SessionJob) -> SessionOutcome:
@@ -264,8 +57,8 @@ def process_session(job: SessionJob) -> SessionOutcome:
             )
         connectivity, facts = _connect(job)
         write_matrix(job.matrix, _as_r(connectivity), parcels=connectivity.parcels)
-        sidecar = _sidecar(job, connectivity, facts, key)
-        _write_quality(job, sidecar)
+        sidecar = sidecar_of(job, connectivity, facts, key)
+        write_quality(job, sidecar)
         write_json(job.sidecar, sidecar)
         make_maps(job, made_from=key, sidecar=sidecar)
     except ConnectrialError as error:
@@ -286,12 +79,6 @@ def _within_line(error: ConnectrialError, job: SessionJob) -> str:
                 )
                 text = text.replace(str(path), path.name)
     return text
-
-
-def finished(job: SessionJob, key: str) -> dict[str, Any] | None:
-    """Return the sidecar of a session that is done already, by these settings from these files."""
-    known = is_current(job.sidecar, job.matrix, made_from=key)
-    return known if job.is_complete else None
 
 
 def _as_r(connectivity: Connectivity) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -351,7 +138,7 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
     write_parcel_quality(job.parcel_quality, parcel_tables)
     if job.scans[0].kind == "image":
         _judge_df(job, series)
-        _write_series(job, series)
+        write_series(job, series)
     if job.study.coverage.action == "exclude" and lost:
         series = [_without(one, [str(row["parcel"]) for row in lost]) for one in series]
     rules = job.study.connectivity
@@ -465,78 +252,3 @@ def _merge_weak(found: pd.DataFrame, n_runs: int) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def _write_series(job: SessionJob, series: Sequence[TimeSeries]) -> None:
-    """Write the denoised parcel series and the coverage of images, one file per run."""
-    for scan, one in zip(job.scans, series, strict=True):
-        stem = {**job.stem, "run": scan.run}
-        name = bids_name({**stem, "stat": "mean"}, suffix="timeseries", extension=".tsv")
-        buffer = io.StringIO()
-        table = pd.DataFrame(one.signal, columns=one.parcels)
-        table.to_csv(buffer, sep="\t", index=False, na_rep="n/a", float_format="%.7g")
-        write_atomic(job.folder / name, buffer.getvalue())
-        write_json(
-            (job.folder / name).with_suffix(".json"),
-            {
-                "RepetitionTime": one.repetition_time_s,
-                "Sources": _sources(scan),
-                "NuisanceParameters": job.study.denoising.strategy,
-                "SoftwareFilters": job.study.denoising.band_hz or "n/a",
-                "RemainingDegreesOfFreedom": one.remaining_df,
-                "CensoredFrames": "n/a",
-                "Simulated": job.simulated,
-            },
-        )
-        if one.coverage is not None:
-            shares = pd.DataFrame([one.coverage], columns=one.parcels)
-            name = bids_name({**stem, "stat": "coverage"}, suffix="bold", extension=".tsv")
-            text = shares.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.4f")
-            write_atomic(job.folder / name, text)
-
-
-def _sources(scan: Scan) -> list[str]:
-    files = [scan.path, *([scan.right] if scan.right is not None else [])]
-    return [f"bids:preprocessed:{path.name}" for path in files]
-
-
-def _write_quality(job: SessionJob, sidecar: dict[str, Any]) -> None:
-    """Write what is known of each run's quality as a table beside the matrix."""
-    table = pd.DataFrame(sidecar["Quality"])
-    if table.empty:
-        return
-    table = table.assign(n_weak_parcels=len(sidecar["WeakParcels"]))
-    stem = {key: value for key, value in job.stem.items() if key != "atlas"}
-    name = bids_name({**stem, "desc": "connectrial"}, suffix="qc", extension=".tsv")
-    text = table.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
-    write_atomic(job.folder / name, text)
-
-
-def _sidecar(
-    job: SessionJob, connectivity: Connectivity, facts: dict[str, Any], key: str
-) -> dict[str, Any]:
-    estimate: Estimate | None = facts.get("estimate")
-    measure = "Pearson correlation" if estimate is None else estimate.estimator
-    return {
-        "Description": f"{measure} of parcel time series over kept frames",
-        "RelationshipMeasure": measure,
-        "Shrinkage": 0.0 if estimate is None else round(estimate.shrinkage, 6),
-        "Weighted": True,
-        "Directed": False,
-        "NonNegative": False,
-        "Sources": [source for scan in job.scans for source in _sources(scan)],
-        "Runs": job.study.connectivity.runs if len(job.scans) > 1 else "n/a",
-        "KeptFrames": connectivity.n_frames,
-        "Quality": facts.get("quality", []),
-        "WeakParcels": facts["weak"],
-        "WeakParcelsAction": job.study.coverage.action,
-        "Notes": [
-            note
-            for note in dict.fromkeys((facts["note"], *facts.get("notes", ()), *connectivity.notes))
-            if note
-        ],
-        "Simulated": job.simulated,
-        "Version": __version__,
-        "InputHash": key,
-        "ContentHash": digest_file(job.matrix),
-    }

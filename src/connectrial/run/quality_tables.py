@@ -11,7 +11,7 @@ import pandas as pd
 from connectrial.data import FloatArray
 from connectrial.io.outputs import read_tsv
 from connectrial.plan import Plan
-from connectrial.run.participant import SessionJob, SessionOutcome
+from connectrial.run.session_jobs import SessionJob, SessionOutcome
 
 #: Displacement above which frames are counted where the study states no limit.
 STAND_IN_FD_MM = 0.5

@@ -16,13 +16,12 @@ from connectrial.io.provenance import write_json
 from connectrial.plan import Plan
 from connectrial.results import Results
 from connectrial.run.group import analyse_group, require_all
-from connectrial.run.participant import (
-    Progress,
+from connectrial.run.participant import Progress, process_session
+from connectrial.run.session_jobs import (
     SessionJob,
     SessionOutcome,
     finished,
     made_from,
-    process_session,
     session_jobs,
 )
 

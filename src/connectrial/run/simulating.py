@@ -30,7 +30,7 @@ from connectrial.io.simulated import (
 )
 from connectrial.plan.scores import item_columns
 from connectrial.plan.systems import plan_systems
-from connectrial.run.surveying import read_definitions
+from connectrial.run.survey_tables import read_definitions
 from connectrial.scales import Scale
 from connectrial.simulate import Facts, SimulatedStudy, read_facts, simulate_study
 from connectrial.simulate.atlas import ATLAS_NAME, label_by_distance, parcel_table

@@ -1,0 +1,94 @@
+"""What a session writes beside its matrix: series, coverage, quality, and what made it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from connectrial._version import __version__
+from connectrial.data import Connectivity, Scan, TimeSeries
+from connectrial.fc.estimators import Estimate
+from connectrial.io.bids import bids_name
+from connectrial.io.files import write_atomic
+from connectrial.io.provenance import digest_file, write_json
+from connectrial.run.session_jobs import SessionJob
+
+
+def write_series(job: SessionJob, series: Sequence[TimeSeries]) -> None:
+    """Write the denoised parcel series and the coverage of images, one file per run."""
+    for scan, one in zip(job.scans, series, strict=True):
+        stem = {**job.stem, "run": scan.run}
+        name = bids_name({**stem, "stat": "mean"}, suffix="timeseries", extension=".tsv")
+        buffer = io.StringIO()
+        table = pd.DataFrame(one.signal, columns=one.parcels)
+        table.to_csv(buffer, sep="\t", index=False, na_rep="n/a", float_format="%.7g")
+        write_atomic(job.folder / name, buffer.getvalue())
+        write_json(
+            (job.folder / name).with_suffix(".json"),
+            {
+                "RepetitionTime": one.repetition_time_s,
+                "Sources": sources_of(scan),
+                "NuisanceParameters": job.study.denoising.strategy,
+                "SoftwareFilters": job.study.denoising.band_hz or "n/a",
+                "RemainingDegreesOfFreedom": one.remaining_df,
+                "CensoredFrames": "n/a",
+                "Simulated": job.simulated,
+            },
+        )
+        if one.coverage is not None:
+            shares = pd.DataFrame([one.coverage], columns=one.parcels)
+            name = bids_name({**stem, "stat": "coverage"}, suffix="bold", extension=".tsv")
+            text = shares.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.4f")
+            write_atomic(job.folder / name, text)
+
+
+def sources_of(scan: Scan) -> list[str]:
+    """Return the files that a run was read from, as BIDS URIs."""
+    files = [scan.path, *([scan.right] if scan.right is not None else [])]
+    return [f"bids:preprocessed:{path.name}" for path in files]
+
+
+def write_quality(job: SessionJob, sidecar: dict[str, Any]) -> None:
+    """Write what is known of each run's quality as a table beside the matrix."""
+    table = pd.DataFrame(sidecar["Quality"])
+    if table.empty:
+        return
+    table = table.assign(n_weak_parcels=len(sidecar["WeakParcels"]))
+    stem = {key: value for key, value in job.stem.items() if key != "atlas"}
+    name = bids_name({**stem, "desc": "connectrial"}, suffix="qc", extension=".tsv")
+    text = table.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
+    write_atomic(job.folder / name, text)
+
+
+def sidecar_of(
+    job: SessionJob, connectivity: Connectivity, facts: dict[str, Any], key: str
+) -> dict[str, Any]:
+    """Say of a session's matrix what it is, what it was made from, and what was found on the way."""
+    estimate: Estimate | None = facts.get("estimate")
+    measure = "Pearson correlation" if estimate is None else estimate.estimator
+    return {
+        "Description": f"{measure} of parcel time series over kept frames",
+        "RelationshipMeasure": measure,
+        "Shrinkage": 0.0 if estimate is None else round(estimate.shrinkage, 6),
+        "Weighted": True,
+        "Directed": False,
+        "NonNegative": False,
+        "Sources": [source for scan in job.scans for source in sources_of(scan)],
+        "Runs": job.study.connectivity.runs if len(job.scans) > 1 else "n/a",
+        "KeptFrames": connectivity.n_frames,
+        "Quality": facts.get("quality", []),
+        "WeakParcels": facts["weak"],
+        "WeakParcelsAction": job.study.coverage.action,
+        "Notes": [
+            note
+            for note in dict.fromkeys((facts["note"], *facts.get("notes", ()), *connectivity.notes))
+            if note
+        ],
+        "Simulated": job.simulated,
+        "Version": __version__,
+        "InputHash": key,
+        "ContentHash": digest_file(job.matrix),
+    }

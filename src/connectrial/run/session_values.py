@@ -1,0 +1,110 @@
+"""What the group level keeps of the sessions' matrices, so that one is held at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from connectrial.data import FloatArray, Scan
+from connectrial.fc.networks import network_fc_detail
+from connectrial.io.series import read_matrix
+from connectrial.plan import Plan
+from connectrial.run.session_jobs import SessionJob
+
+
+class SessionValues:
+    """What the group level keeps of each session's matrix: network means and asked-for edges."""
+
+    def __init__(self, plan: Plan, *, with_edges: bool) -> None:
+        atlas = plan.survey.atlas
+        self.plan = plan
+        self.n_parcels = 0 if atlas is None else len(atlas.parcels)
+        self.upper = np.triu_indices(self.n_parcels, k=1)
+        self.network_rows: list[dict[str, Any]] = []
+        self.sums: dict[str, tuple[FloatArray, NDArray[np.int32]]] = {}
+        # Edges of a visit's sessions are summed as they come, so that one matrix is held at a time.
+        self.edges: dict[tuple[str, str], tuple[FloatArray, NDArray[np.int32]]] | None = (
+            {} if with_edges else None
+        )
+
+    def add(self, job: SessionJob, visit: str) -> None:
+        """Read a session's matrix and keep what is asked of it."""
+        scan = Scan(
+            subject=job.subject,
+            session=job.session or None,
+            run=None,
+            kind="matrix",
+            path=job.matrix,
+        )
+        parcels = job.atlas.parcels.index
+        connectivity = read_matrix(scan, values="r", parcels=parcels)
+        for name, system in self.plan.systems.items():
+            detail = network_fc_detail(connectivity, system)
+            self.network_rows.append(
+                {
+                    "subject": job.subject,
+                    "session": job.session,
+                    "visit": visit,
+                    "outcome": name,
+                    "fc_z": detail.fc_z,
+                    "n_edges": detail.n_edges,
+                    "n_missing": detail.n_missing,
+                    "missing_parcels": ", ".join(map(str, detail.missing_parcels)),
+                }
+            )
+        _accumulate(self.sums, visit, connectivity.z)
+        if self.edges is not None:
+            _accumulate(self.edges, (job.subject, visit), connectivity.z[self.upper])
+
+    def network_fc(self) -> pd.DataFrame:
+        """Return one row per session and hypothesis."""
+        columns = [
+            "subject",
+            "session",
+            "visit",
+            "outcome",
+            "fc_z",
+            "n_edges",
+            "n_missing",
+            "missing_parcels",
+        ]
+        return pd.DataFrame(self.network_rows, columns=columns)
+
+    def matrices(self) -> dict[str, pd.DataFrame]:
+        """Return the mean Fisher z of each visit."""
+        atlas = self.plan.survey.atlas
+        if atlas is None:
+            return {}
+        names = atlas.parcels.index
+        return {
+            visit: pd.DataFrame(_mean(*self.sums[visit]), index=names, columns=names)
+            for visit in self.plan.visits
+            if visit in self.sums
+        }
+
+    def edge_values(self, rows: pd.DataFrame) -> FloatArray:
+        """Return (n_observations, n_edges) Fisher z in the order of planned rows."""
+        assert self.edges is not None  # noqa: S101 - asked for at the start
+        empty = np.full(len(self.upper[0]), np.nan)
+        place = rows["place" if "place" in rows else "visit"].astype(str)
+        keys = zip(rows["subject"].astype(str), place, strict=True)
+        return np.vstack([_mean(*self.edges[k]) if k in self.edges else empty for k in keys])
+
+
+def _accumulate(store: dict[Any, Any], key: object, values: FloatArray) -> None:
+    present = np.isfinite(values)
+    filled = np.where(present, values, 0.0)
+    if key in store:
+        total, count = store[key]
+        total += filled
+        count += present
+    else:
+        store[key] = (filled, present.astype(np.int32))
+
+
+def _mean(total: FloatArray, count: NDArray[np.int32]) -> FloatArray:
+    empty: FloatArray = np.full(total.shape, np.nan)
+    return np.divide(total, count, out=empty, where=count > 0)
