@@ -72,12 +72,19 @@ def parcels() -> np.ndarray:
 
 
 def write_images(
-    folder: Path, *, n_subjects: int = 10, n_runs: int = 1, study: str = STUDY, seed: int = 5
+    folder: Path,
+    *,
+    n_subjects: int = 10,
+    n_runs: int = 1,
+    study: str = STUDY,
+    seed: int = 5,
+    sessions: str = "ab",
+    strong: str | None = None,
 ) -> Path:
     """Write images, confounds, tables and study file; return the study file.
 
-    In arm drug, after, voxels of parcel 4 follow parcel 1. Person 02 has no second scan; person 04
-    lacks the voxels of i = 7.
+    In arm drug, after, voxels of parcel 4 follow parcel 1; with `strong`, in that session of
+    everybody. Person 02 has no second scan; person 04 lacks the voxels of i = 7.
     """
     rng = np.random.default_rng(seed)
     labels = parcels()
@@ -90,8 +97,8 @@ def write_images(
     for number in range(1, n_subjects + 1):
         subject, drug = f"{number:02d}", number % 2 == 1
         people.append(f"sub-{subject}\t{'drug' if drug else 'placebo'}")
-        for session in "ab":
-            if (subject, session) == ("02", "b"):
+        for session in sessions:
+            if (subject, session) == ("02", sessions[1]):
                 continue
             for run in range(n_runs):
                 brain = labels > 0
@@ -101,7 +108,8 @@ def write_images(
                     f"_run-{run + 1}" if n_runs > 1 else ""
                 )
                 place = data / f"sub-{subject}" / f"ses-{session}" / "func"
-                effect = 2.0 if drug and session == "b" else 0.0
+                follows = session == strong if strong else drug and session == "b"
+                effect = 2.0 if follows else 0.0
                 _write_run(place, name, labels, brain, effect, rng)
     (data / "participants.tsv").write_text("\n".join(people) + "\n")
     (data / "dataset_description.json").write_text('{"Name": "tiny", "BIDSVersion": "1.10.0"}')
@@ -137,3 +145,24 @@ def _write_run(
     table = pd.DataFrame(motion, columns=MOTION)
     table["framewise_displacement"] = 0.1
     table.to_csv(place / f"{name}_desc-confounds_timeseries.tsv", sep="\t", index=False)
+
+
+def as_crossover(study: str, *, treatments: tuple[str, ...], test: str) -> str:
+    """Turn the study into a crossover with one visit, a session for each treatment."""
+    sessions = ", ".join(f'{name} = ["{name[0]}"]' for name in treatments)
+    columns = ", ".join(f'"period_{number + 1}"' for number in range(len(treatments)))
+    start, end = study.index("[design]"), study.index("[atlas]")
+    design = f"""[design]
+kind = "crossover"
+treatments = [{", ".join(f'"{name}"' for name in treatments)}]
+order = {{ columns = [{columns}] }}
+
+[[visit]]
+name = "day 1"
+treatment_sessions = {{ {sessions} }}
+
+"""
+    crossed = study[:start] + design + study[end:]
+    return crossed.replace('"visit:arm"', f'"{test}"').replace(
+        '"visit * arm"', '"treatment", "period"'
+    )

@@ -175,7 +175,9 @@ class MapSection(Section):
         None, description="Name of a [model.*]; left out, the map is described and not tested"
     )
     tests: tuple[Label, ...] = Field(
-        (), description="Terms of the model that are mapped; each must be one column"
+        (),
+        description="Terms of the model that are mapped, each of their columns on its own (with "
+        "method = 'max', each must be one column)",
     )
     method: Literal[AdjustMethod, "max", "none"] = Field(
         "fdr_bh",

@@ -268,6 +268,12 @@ def _crossover_problems(study: Study) -> list[str]:
         for one in study.exploration
         if one.method in ("max", "tfnbs", "nbs-extent", "nbs-intensity")
     ]
+    problems += [
+        f"[maps.{name}] method: 'max' would exchange observations across the periods of a crossover; "
+        "take fdr_bh or another that does not permute"
+        for name, one in study.maps.items()
+        if one.model is not None and one.method == "max"
+    ]
     return problems
 
 

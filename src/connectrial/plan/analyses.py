@@ -215,28 +215,36 @@ def estimand_of(study: Study, name: str | None) -> dict[str, object]:
 
 
 def plan_over_places(
-    study: Study, people: People, plan: PlannedAnalysis, *, who: str | None
+    study: Study, people: People, plan: PlannedAnalysis, *, who: str | None, one_column: bool
 ) -> PlannedAnalysis:
     """Give an analysis of every voxel its people, and its design where it has a model."""
     rows, words = who_enters(study, people, scan_rows(people), who)
     ready = replace(plan, analysis_set=words)
-    if plan.model is None:
-        visits = [visit for visit in (*study.visits, CONTROLS) if (rows["visit"] == visit).any()]
-        ordered = pd.Categorical(rows["visit"].astype(str), categories=visits, ordered=True)
-        return replace(
-            ready,
-            rows=rows.assign(visit=ordered).reset_index(drop=True),
-            n_subjects=int(rows["subject"].nunique()),
-            n_observations=len(rows),
-        )
+    if plan.model is not None:
+        ready = replace(ready, notes=(*plan.notes, *response_note(study, plan.terms)))
+        ready = with_design(*laid_out(study, people, ready, rows), one_column=one_column)
+        return replace(ready, rows=_with_places_in_order(study, ready.rows))
     if study.is_crossover:
-        problem = (
-            "maps are not tested in crossovers in this version; leave out model and tests to "
-            "describe them by visit"
-        )
-        return replace(ready, problems=(problem,))
-    ready = replace(ready, notes=(*plan.notes, *response_note(study, plan.terms)))
-    return with_design(*laid_out(study, people, ready, rows), one_column=True)
+        rows = with_treatments(rows, study=study, periods=people.periods)
+        given = [one for one in study.design.treatments if (rows["treatment"] == one).any()]
+        rows["treatment"] = pd.Categorical(rows["treatment"], categories=given, ordered=True)
+    visits = [visit for visit in (*study.visits, CONTROLS) if (rows["visit"] == visit).any()]
+    rows["visit"] = pd.Categorical(rows["visit"].astype(str), categories=visits, ordered=True)
+    return replace(
+        ready,
+        rows=_with_places_in_order(study, rows.reset_index(drop=True)),
+        n_subjects=int(rows["subject"].nunique()),
+        n_observations=len(rows),
+    )
+
+
+def _with_places_in_order(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
+    """Give a crossover's places the order in which treatments and visits stand in the protocol."""
+    if "place" not in rows:
+        return rows
+    known = [place.name for place in study.places]
+    order = [name for name in (*known, CONTROLS) if (rows["place"] == name).any()]
+    return rows.assign(place=pd.Categorical(rows["place"], categories=order, ordered=True))
 
 
 def title_of(name: str, about: str) -> str:

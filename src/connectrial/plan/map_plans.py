@@ -46,7 +46,9 @@ def plan_maps(
         if unfit:
             planned.append(replace(plan, problems=unfit))
             continue
-        planned.append(plan_over_places(study, people, plan, who=section.who))
+        # A permutation tests a whole term; else each column of a term has a map of its own.
+        alone = section.method == "max"
+        planned.append(plan_over_places(study, people, plan, who=section.who, one_column=alone))
     return planned
 
 

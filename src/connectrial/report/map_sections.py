@@ -93,7 +93,7 @@ def _by_structure(results: Results, result: Result, drawn: GroupMap) -> Block:
     """List mean maps and changes by structure: how many grayordinates, their mean and range."""
     rows = drawn.rows
     assert rows is not None  # noqa: S101 - the caller has looked
-    visits = {_bare(str(visit)): str(visit) for visit in results.plan.get("visits", ())}
+    visits = _places(results)
     lines = []
     for key, values in drawn.images.items():
         mean, change = _MEAN.fullmatch(key), _CHANGE.fullmatch(key)
@@ -101,7 +101,7 @@ def _by_structure(results: Results, result: Result, drawn: GroupMap) -> Block:
             continue
         if change:
             later, first = (visits.get(name, name) for name in change.groups())
-            title = f"mean change, {first} to {later}"
+            title = _difference(results, later, first)
         else:
             title = f"mean at {visits.get(mean[1], mean[1])}" if mean else ""
         for number, structure in enumerate(rows.structures):
@@ -150,7 +150,7 @@ def _panels(results: Results, result: Result, drawn: GroupMap) -> list[Panel]:
 
 def map_rows(results: Results, result: Result, drawn: GroupMap) -> list[MapRow]:
     """Name the maps that are shown: means, changes, then each test with the voxels that pass."""
-    visits = {_bare(str(visit)): str(visit) for visit in results.plan.get("visits", ())}
+    visits = _places(results)
     rows = []
     for key, values in drawn.images.items():
         mean, change = _MEAN.fullmatch(key), _CHANGE.fullmatch(key)
@@ -159,7 +159,7 @@ def map_rows(results: Results, result: Result, drawn: GroupMap) -> list[MapRow]:
             rows.append(MapRow(title=title, values=values, scale=_unit(result)))
         elif change:
             later, first = (visits.get(name, name) for name in change.groups())
-            title = f"mean change, {first} to {later}"
+            title = _difference(results, later, first)
             rows.append(MapRow(title=title, values=values, scale=f"change of {_unit(result)}"))
     tested = [key for key in drawn.images if key.endswith("_stat-t")]
     for key in tested:
@@ -191,6 +191,19 @@ def _summary(rows: list[MapRow]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(listed)
+
+
+def _places(results: Results) -> dict[str, str]:
+    """Return the visits (in a crossover, under each treatment) by their names in files."""
+    known = (*results.plan.get("visits", ()), *results.plan.get("places", ()))
+    return {_bare(str(name)): str(name) for name in known}
+
+
+def _difference(results: Results, later: str, first: str) -> str:
+    """Say in words what a map of differences shows."""
+    if "places" in results.plan:
+        return f"mean difference, {later} - {first}"
+    return f"mean change, {first} to {later}"
 
 
 def _unit(result: Result) -> str:

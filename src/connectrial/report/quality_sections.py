@@ -151,12 +151,12 @@ def _analyses(results: Results) -> list[Block]:
                 for row in result.estimates.to_dict("records")
             ]
         )
-        empty = [name for name in ("interval", "p", "note") if not rows[name].astype(bool).any()]
-        shown = plain_table(rows.drop(columns=empty), caption="Estimates", heads=heads)
-        blocks += [
-            Block(kind="heading", title=result.title, name="quality"),
-            table_block(shown, data=result.estimates, name=result.name),
-        ]
+        blocks.append(Block(kind="heading", title=result.title, name="quality"))
+        if len(rows):  # an analysis that could not be done has its reason in the notes alone
+            cells = ("interval", "p", "note")
+            empty = [name for name in cells if not rows[name].astype(bool).any()]
+            shown = plain_table(rows.drop(columns=empty), caption="Estimates", heads=heads)
+            blocks.append(table_block(shown, data=result.estimates, name=result.name))
         if result.notes:
             blocks.append(Block(kind="notes", text=result.notes))
     return blocks

@@ -57,9 +57,7 @@ def stack_maps(
     stack: ExitStack,
 ) -> MapStack:
     """Read the maps of all planned people and visits, sessions of a visit averaged."""
-    wanted = list(
-        zip(plan.rows["subject"].astype(str), plan.rows["visit"].astype(str), strict=True)
-    )
+    wanted = list(zip(plan.rows["subject"].astype(str), places_of(plan), strict=True))
     row_of = {key: number for number, key in enumerate(wanted)}
     found: list[tuple[int, Path, dict[str, Any]]] = []
     notes, missing = [], []
@@ -153,10 +151,14 @@ def _room(n_rows: int, n_places: int, stack: ExitStack) -> NDArray[np.float32]:
 def describe_maps(
     plan: PlannedAnalysis, section: MapSection, maps: MapStack
 ) -> tuple[dict[str, Image], list[dict[str, Any]]]:
-    """Average the maps by visit, and their change from the first visit, person by person."""
-    visits = plan.rows["visit"].astype(str).to_numpy()
+    """Average the maps by visit, and their change from the first visit, person by person.
+
+    In a crossover a visit is described under each treatment, and what changes is the treatment: each
+    one against the first, at the same visit.
+    """
+    visits = np.array(places_of(plan))
     subjects = plan.rows["subject"].astype(str).to_numpy()
-    order = [str(visit) for visit in plan.rows["visit"].cat.categories]
+    order = _in_order(plan)
     images: dict[str, Image] = {}
     rows: list[dict[str, Any]] = []
     for visit in order:
@@ -164,17 +166,43 @@ def describe_maps(
         image = _mean_map(maps, section, chosen, None)
         images[f"visit-{label_of(visit)}_stat-mean"] = image
         rows.append(_mean_row(plan, f"mean map at {visit}", image, maps, chosen))
-    first = {subjects[k]: k for k in np.flatnonzero(visits == order[0])}
-    for visit in order[1:]:
+    for visit, start in _compared(plan, order):
+        first = {subjects[k]: k for k in np.flatnonzero(visits == start)}
         later = [k for k in np.flatnonzero(visits == visit) if subjects[k] in first]
         if not later:
             continue
         chosen, before = np.array(later), np.array([first[subjects[k]] for k in later])
-        name = f"visit-{label_of(visit)}_from-{label_of(order[0])}_stat-difference"
+        name = f"visit-{label_of(visit)}_from-{label_of(start)}_stat-difference"
         images[name] = _mean_map(maps, section, chosen, before)
-        term = f"mean change from {order[0]} to {visit}"
+        term = f"mean change from {start} to {visit}"
+        if "place" in plan.rows:
+            term = f"mean of {visit} - {start}"
         rows.append(_mean_row(plan, term, images[name], maps, chosen, before))
     return images, rows
+
+
+def places_of(plan: PlannedAnalysis) -> list[str]:
+    """Return where each planned row stands: its visit, in a crossover under its treatment."""
+    return list(plan.rows["place" if "place" in plan.rows else "visit"].astype(str))
+
+
+def _in_order(plan: PlannedAnalysis) -> list[str]:
+    """Return the places that rows have, in the order of treatments and visits."""
+    column = plan.rows["place" if "place" in plan.rows else "visit"]
+    return [str(name) for name in column.cat.categories]
+
+
+def _compared(plan: PlannedAnalysis, order: Sequence[str]) -> list[tuple[str, str]]:
+    """Return which places are compared with which: with the first, or the first treatment's."""
+    if "place" not in plan.rows:
+        return [(visit, order[0]) for visit in order[1:]]
+    once = plan.rows.drop_duplicates("place").set_index("place")
+    visit_of = {str(place): str(visit) for place, visit in once["visit"].items()}
+    first = once["treatment"] == once["treatment"].cat.categories[0]
+    reference = {visit_of[str(place)]: str(place) for place in once.index[first]}
+    pairs = [(place, reference.get(visit_of[place], place)) for place in order]
+    # Visits that all periods have in common have no treatment to be compared.
+    return [(place, start) for place, start in pairs if place != start]
 
 
 def _mean_map(

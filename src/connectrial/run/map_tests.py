@@ -96,8 +96,7 @@ class TestedMaps:
             part = slice(start, start + size)
             values = np.asarray(self.maps.values[:, self.voxels[part]], dtype=np.float64)
             fits = fit_edges(values, plan.formula, plan.rows, coding=self.coding, df=plan.model.df)
-            for test in plan.tests:
-                column = fits.design.columns_of(test)[0]
+            for column in (one for test in plan.tests for one in fits.design.columns_of(test)):
                 at = fits.terms.index(column)
                 own = found.setdefault(
                     column,
