@@ -152,11 +152,12 @@ class SeedSection(Section):
 
 
 class MapSection(Section):
-    """A map over all voxels of images: of one seed, or of global connectivity."""
+    """A map over all voxels of images: of one seed, global connectivity, or a receptor's (REACT)."""
 
-    measure: Literal["seed", "gbc"] = Field(
+    measure: Literal["seed", "gbc", "react"] = Field(
         "seed",
-        description="seed: Fisher z with a seed; gbc: mean connectivity with all other voxels",
+        description="seed: Fisher z with a seed; gbc: mean connectivity with all other voxels; react: "
+        "signal that follows a map of receptor density",
     )
     seed: SeedSection | None = Field(
         None,
@@ -164,6 +165,17 @@ class MapSection(Section):
     )
     statistic: Literal["mean_z", "mean_r"] = Field(
         "mean_z", description="For gbc: mean Fisher z, or mean correlation (much cheaper)"
+    )
+    receptors: dict[str, Label] = Field(
+        default_factory=dict,
+        description="For react: name -> map of its density, on the grid of the runs (.nii.gz, "
+        ".dscalar.nii, or the left of two .shape.gii); all of them enter one regression",
+    )
+    receptor: str | None = Field(
+        None, description="For react: which of several receptors this map shows"
+    )
+    reference: str | None = Field(
+        None, description="For react: mask of the tracers' reference region, left out of stage 1"
     )
     smoothing_fwhm_mm: float | None = Field(
         None,
@@ -197,10 +209,23 @@ class MapSection(Section):
         if (self.measure == "seed") != (self.seed is not None):
             raise ValueError(
                 "measure = 'seed' needs seed = { set = ... }, { network = ... } or { sphere = "
-                "[x, y, z], radius_mm = ... }; measure = 'gbc' has none"
+                "[x, y, z], radius_mm = ... }; other measures have none"
             )
-        if self.measure == "seed" and "statistic" in self.model_fields_set:
+        if self.measure != "gbc" and "statistic" in self.model_fields_set:
             raise ValueError("statistic belongs to measure = 'gbc'; a seed's map is Fisher z")
+        if (self.measure == "react") != bool(self.receptors):
+            raise ValueError(
+                "measure = 'react' needs receptors = { NAME = 'density.nii.gz' }; other measures "
+                "have none"
+            )
+        if self.measure != "react" and (self.receptor or self.reference):
+            raise ValueError("receptor and reference belong to measure = 'react'")
+        if len(self.receptors) > 1 and self.receptor is None:
+            raise ValueError(
+                f"receptor must say which of {list(self.receptors)} this map shows; all of them enter"
+            )
+        if self.receptor is not None and self.receptor not in self.receptors:
+            raise ValueError(f"receptor: {self.receptor!r} is not among {list(self.receptors)}")
         if bool(self.tests) != (self.model is not None):
             raise ValueError("model and tests come together; without them nothing is tested")
         untested = {"method", "alpha", "n_permutations", "min_cluster_voxels"}

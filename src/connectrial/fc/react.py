@@ -12,6 +12,8 @@ from connectrial.errors import InputError
 
 # Maps whose smallest direction falls below this share of the largest cannot be told apart.
 _TOLD_APART = 1e-6
+# The same of their correlations, whose eigenvalues are squares: what single sums still resolve.
+_TOO_ALIKE = 1e-10
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -129,6 +131,97 @@ def react(
     found = np.full(maps.shape, np.nan)
     found[:, second] = _regress(design, over_time, "time courses of the receptor maps")
     return ReactMaps(time_courses=courses, maps=found)
+
+
+class StageOne:
+    """Stage 1 of REACT for a run that comes a block of places at a time.
+
+    Parameters
+    ----------
+    n_maps : int
+        Receptor maps.
+    """
+
+    def __init__(self, n_maps: int) -> None:
+        self.n_places = 0
+        self._gram: FloatArray = np.zeros((n_maps + 1, n_maps + 1))
+        self._weighed: FloatArray | None = None
+
+    def add(self, signal: ArrayLike, receptors: ArrayLike) -> None:
+        """Take in some places that have signal and density.
+
+        Parameters
+        ----------
+        signal : array, shape (n_frames, n_here)
+            Finite.
+        receptors : array, shape (n_maps, n_here)
+            Finite.
+        """
+        frames = np.asarray(signal, dtype=np.float64)
+        design = np.vstack([np.ones(frames.shape[1]), np.asarray(receptors, dtype=np.float64)])
+        self.n_places += frames.shape[1]
+        self._gram += design @ design.T
+        weighed = frames @ design.T
+        self._weighed = weighed if self._weighed is None else self._weighed + weighed
+
+    def time_courses(self) -> FloatArray:
+        """Return the run's time course of each receptor map, the others held constant.
+
+        Returns
+        -------
+        array, shape (n_frames, n_maps)
+            Of the frames that went in: linear in them, so that raw frames may go in and the time
+            courses be cleaned afterwards.
+
+        Raises
+        ------
+        InputError
+            If too few places went in, or the maps cannot be told apart.
+        """
+        n_maps = len(self._gram) - 1
+        if self._weighed is None or self.n_places <= n_maps + 1:
+            raise InputError(
+                f"{self.n_places} places have signal and density; {n_maps} maps need more"
+            )
+        total = self._gram[1:, 0]
+        spread = self._gram[1:, 1:] - np.outer(total, total) / self.n_places
+        size = np.sqrt(np.diagonal(spread))
+        if (size <= 0).any() or np.linalg.eigvalsh(spread / np.outer(size, size))[0] < _TOO_ALIKE:
+            raise InputError("the receptor maps cannot be told apart; leave one of them out")
+        return np.asarray(np.linalg.solve(self._gram, self._weighed.T)[1:].T)
+
+
+def stage_two(values: ArrayLike, courses: ArrayLike, *, n_frames: int) -> FloatArray:
+    """Regress places on the time courses of stage 1, in frames or in coordinates of them.
+
+    Parameters
+    ----------
+    values : array, shape (n_dimensions, n_places)
+        Cleaned signals with mean 0 over kept frames, or coordinates with their dot products.
+    courses : array, shape (n_dimensions, n_maps)
+        The time courses, cleaned alike.
+    n_frames : int
+        Kept frames.
+
+    Returns
+    -------
+    array, shape (n_maps, n_places)
+        Change of signal per standard deviation of each time course, others held constant.
+
+    Raises
+    ------
+    InputError
+        If a time course does not change, or two cannot be told apart.
+    """
+    design = np.asarray(courses, dtype=np.float64)
+    spread = np.linalg.norm(design, axis=0) / np.sqrt(n_frames - 1)
+    if not (spread > 0).all():
+        raise InputError("a receptor map has a time course that does not change")
+    return _regress(
+        design / spread,
+        np.asarray(values, dtype=np.float64),
+        "time courses of the receptor maps",
+    )
 
 
 def _mask(given: ArrayLike | None, n_places: int, name: str) -> BoolArray:

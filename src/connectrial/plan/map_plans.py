@@ -64,6 +64,11 @@ def _unfit(section: MapSection) -> tuple[str, ...]:
 
 def shown_measure(section: MapSection) -> str:
     """Say in words what a map shows."""
+    if section.measure == "react":
+        names = list(section.receptors)
+        beside = [name for name in names if name != (section.receptor or names[0])]
+        held = f", {' and '.join(beside)} held constant" if beside else ""
+        return f"REACT of {section.receptor or names[0]}{held}"
     if section.seed is None:
         unit = "Fisher z" if section.statistic == "mean_z" else "r"
         return f"global connectivity, mean {unit}"

@@ -207,6 +207,8 @@ def _difference(results: Results, later: str, first: str) -> str:
 
 
 def _unit(result: Result) -> str:
+    if "(REACT of " in result.title:
+        return "signal per SD of the receptor's course"
     return "mean r" if "mean r" in result.title else "Fisher z"
 
 

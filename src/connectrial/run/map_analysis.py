@@ -89,7 +89,7 @@ def analyse_map(
             outcome=plan.outcome,
             estimates=tidy(rows),
             methods=_methods(plan, section, maps.places.unit),
-            citations=() if plan.model is None else (*MIXED, *_CITATIONS.get(section.method, ())),
+            citations=_citations(plan, section),
             design=_design(plan),
             notes=(*plan.notes, *maps.notes, *notes),
         )
@@ -101,6 +101,12 @@ def analyse_map(
             is_pair=maps.places.is_pair,
         )
         return result, drawn
+
+
+def _citations(plan: PlannedAnalysis, section: MapSection) -> tuple[str, ...]:
+    measure = ("dipasquale2019",) if section.measure == "react" else ()
+    tested = () if plan.model is None else (*MIXED, *_CITATIONS.get(section.method, ()))
+    return (*measure, *tested)
 
 
 def _design(plan: PlannedAnalysis) -> dict[str, Any]:

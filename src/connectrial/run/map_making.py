@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -40,6 +41,15 @@ Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReceptorMap:
+    """A file with a map that the user gives, and what it holds as a digest."""
+
+    name: str
+    path: Path
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionMap:
     """A map that every session gets.
 
@@ -49,8 +59,8 @@ class SessionMap:
         As in the study file.
     what : str
         What it shows, in words.
-    measure : {"seed", "gbc"}
-        A seed's Fisher z, or global connectivity.
+    measure : {"seed", "gbc", "react"}
+        A seed's Fisher z, global connectivity, or REACT's weight of a receptor.
     statistic : {"mean_z", "mean_r"}
         Of global connectivity.
     parcels : tuple of str
@@ -59,15 +69,24 @@ class SessionMap:
         Centre of the seed, mm.
     radius_mm : float or None
         Of the sphere.
+    receptors : tuple of ReceptorMap
+        All that enter the regression.
+    receptor : str
+        The one that is shown.
+    reference : ReceptorMap or None
+        Mask of the reference region.
     """
 
     name: str
     what: str
-    measure: Literal["seed", "gbc"]
+    measure: Literal["seed", "gbc", "react"]
     statistic: Literal["mean_z", "mean_r"] = "mean_z"
     parcels: tuple[str, ...] = ()
     sphere: tuple[float, float, float] | None = None
     radius_mm: float | None = None
+    receptors: tuple[ReceptorMap, ...] = ()
+    receptor: str = ""
+    reference: ReceptorMap | None = None
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -89,12 +108,13 @@ class MadeMap:
     facts: dict[str, Any]
 
 
-def _open(job: SessionJob, number: int) -> MapSource:
+def open_run(job: SessionJob, number: int) -> MapSource:
+    """Read the header of a session's run."""
     scan = job.scans[number]
     return open_source(scan.path, right=scan.right, mask=scan.mask)
 
 
-def _operator(job: SessionJob, number: int, source: MapSource) -> VoxelOperator:
+def run_operator(job: SessionJob, number: int, source: MapSource) -> VoxelOperator:
     """Set up the denoising of one run, the same that its parcels go through."""
     scan, kept = job.scans[number], job.kept[number]
     rules = job.study.denoising
@@ -116,8 +136,8 @@ def _operator(job: SessionJob, number: int, source: MapSource) -> VoxelOperator:
     return voxel_operator(cleaning, n_frames=len(kept), linear=ORDERS[rules.order].linear)
 
 
-class _Sums:
-    """Correlations of seeds with every place, summed over runs."""
+class RunSums:
+    """Values of several maps at every place, summed over runs."""
 
     def __init__(self, n_seeds: int, places: MapPlaces) -> None:
         self.places = places
@@ -125,6 +145,7 @@ class _Sums:
         self.weight = np.zeros((n_seeds, len(places)))
 
     def add(self, values: FloatArray, at: Indices, weight: float) -> None:
+        """Add one run's values at some places."""
         known = np.isfinite(values)
         self.total[:, at] += np.where(known, weight * values, 0.0)
         self.weight[:, at] += np.where(known, weight, 0.0)
@@ -161,15 +182,15 @@ def make_seeds(
         If a file is damaged, or runs do not lie on the same places.
     """
     average = job.study.connectivity.runs == "average" and len(job.scans) > 1
-    sums: _Sums | None = None
+    sums: RunSums | None = None
     weight, n_empty, n_kept, left = 0.0, 0, 0, 0
     problems: dict[str, str] = {}
     voxels_of_seed: dict[str, int] = {}
     for number in range(len(job.scans)):
-        source = _open(job, number)
-        sums = sums or _Sums(len(maps), source.places)
+        source = open_run(job, number)
+        sums = sums or RunSums(len(maps), source.places)
         moved = order_of(sums.places, source)
-        operator = _operator(job, number, source)
+        operator = run_operator(job, number, source)
         signals = _seed_signals(job, number, source, maps, without, problems, voxels_of_seed)
         seeds = _unit(rotate_voxels(signals, operator), operator, signals[0])
         share = 1.0 if average else float(operator.n_kept)
@@ -191,13 +212,13 @@ def make_seeds(
         values = mean if average else map_z(mean)
         facts = {
             "Seed": _seed_facts(one, without, voxels_of_seed.get(one.name)),
-            **_facts(job, sums.places, values, n_kept=n_kept, left=left, n_empty=n_empty),
+            **map_facts(job, sums.places, values, n_kept=n_kept, left=left, n_empty=n_empty),
         }
         made[one.name] = MadeMap(values=values, places=sums.places, facts=facts)
     return made
 
 
-def _facts(
+def map_facts(
     job: SessionJob,
     places: MapPlaces,
     values: FloatArray,
@@ -206,6 +227,7 @@ def _facts(
     left: int,
     n_empty: int,
 ) -> dict[str, Any]:
+    """Return what a sidecar says of every map."""
     unit = places.unit.capitalize()
     return {
         "KeptFrames": n_kept,
@@ -302,10 +324,10 @@ def make_gbc(job: SessionJob, maps: list[SessionMap]) -> dict[str, MadeMap | str
     places: MapPlaces | None = None
     n_empty, left = 0, 0
     for number in range(len(job.scans)):
-        source = _open(job, number)
+        source = open_run(job, number)
         places = places or source.places
         moved = order_of(places, source)
-        operator = _operator(job, number, source)
+        operator = run_operator(job, number, source)
         at, parts = [], []
         for block in read_blocks(source):
             columns = rotate_voxels(block.signal, operator)
@@ -328,7 +350,7 @@ def make_gbc(job: SessionJob, maps: list[SessionMap]) -> dict[str, MadeMap | str
         each = [global_connectivity_map(unit, statistic=one.statistic) for unit in units]
         whole[common] = np.mean(each, axis=0)
         n_kept = sum(run.n_frames for _, run in runs)
-        facts = _facts(job, places, whole, n_kept=n_kept, left=left, n_empty=n_empty)
+        facts = map_facts(job, places, whole, n_kept=n_kept, left=left, n_empty=n_empty)
         made[one.name] = MadeMap(values=whole, places=places, facts=facts)
     return made
 

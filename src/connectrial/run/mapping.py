@@ -14,7 +14,8 @@ from connectrial.io.names import bids_name
 from connectrial.io.provenance import digest_file, digest_plain, is_current, read_json, write_json
 from connectrial.plan import Plan
 from connectrial.plan.map_plans import shown_measure
-from connectrial.run.map_making import MadeMap, SessionMap, make_gbc, make_seeds
+from connectrial.run.map_making import MadeMap, ReceptorMap, SessionMap, make_gbc, make_seeds
+from connectrial.run.react_making import make_react
 from connectrial.study_checks import map_label
 
 if TYPE_CHECKING:
@@ -37,9 +38,21 @@ def session_maps(plan: Plan) -> tuple[SessionMap, ...]:
                 parcels=parcels,
                 sphere=None if seed is None else seed.sphere,
                 radius_mm=None if seed is None else seed.radius_mm,
+                receptors=tuple(
+                    _given(plan, name, label, text) for label, text in section.receptors.items()
+                ),
+                receptor=section.receptor or next(iter(section.receptors), ""),
+                reference=None
+                if section.reference is None
+                else _given(plan, name, "reference", section.reference),
             )
         )
     return tuple(found)
+
+
+def _given(plan: Plan, name: str, label: str, text: str) -> ReceptorMap:
+    path = plan.study.located(text, key=f"maps.{name}.{label}")
+    return ReceptorMap(name=label, path=path, digest=digest_file(path))
 
 
 def map_file(job: SessionJob, one: SessionMap) -> Path:
@@ -60,18 +73,22 @@ def map_sidecar(job: SessionJob, one: SessionMap) -> Path:
 
 def _map_name(job: SessionJob, one: SessionMap, *, hemisphere: str | None, extension: str) -> str:
     kind = {"mean_z": "meanz", "mean_r": "meanr"}[one.statistic]
+    kind = {"seed": "fisherz", "gbc": kind, "react": "weight"}[one.measure]
     entities = {
         **{key: value for key, value in job.stem.items() if key != "atlas"},
         "hemi": hemisphere,
-        "stat": "fisherz" if one.measure == "seed" else kind,
-        "desc": ("seed" if one.measure == "seed" else "gbc") + map_label(one.name),
+        "stat": kind,
+        "desc": one.measure + map_label(one.name),
     }
     return bids_name(entities, suffix="boldmap", extension=extension)
 
 
 def map_hash(job: SessionJob, one: SessionMap, *, made_from: str) -> str:
     """Hash everything that a session's map depends on."""
-    return digest_plain({"matrix": made_from, "map": asdict(one), "version": __version__})
+    what = asdict(one)
+    for given in (*what["receptors"], *([what["reference"]] if what["reference"] else [])):
+        del given["path"]  # what a file holds matters, not where it lies
+    return digest_plain({"matrix": made_from, "map": what, "version": __version__})
 
 
 def finished_map(job: SessionJob, one: SessionMap, *, made_from: str) -> dict[str, Any] | None:
@@ -115,13 +132,16 @@ def make_maps(job: SessionJob, *, made_from: str, sidecar: dict[str, Any]) -> No
             missing.append(one)
     weak = sidecar["WeakParcels"] if sidecar.get("WeakParcelsAction") == "exclude" else []
     without = {str(row["parcel"]) for row in weak}
-    for measure in ("seed", "gbc"):
+    for measure in ("seed", "gbc", "react"):
         maps = [one for one in missing if one.measure == measure]
         if not maps:
             continue
         made: dict[str, MadeMap | str]
         try:
-            made = make_seeds(job, maps, without) if measure == "seed" else make_gbc(job, maps)
+            if measure == "seed":
+                made = make_seeds(job, maps, without)
+            else:
+                made = make_gbc(job, maps) if measure == "gbc" else make_react(job, maps)
         except ConnectrialError as error:
             made = {one.name: "; ".join(error.problems) for one in maps}
         for one in maps:

@@ -110,6 +110,7 @@ def survey_study(
     unusable: dict[str, str] = {}
     scans, atlas = _read_headers(study, scans, unusable, problems, notes)
     notes += [] if atlas is None else atlas.notes
+    problems += _receptor_problems(study)
     fd_mm, std_dvars = _read_motion(study, scans, unusable, notes)
     batches = _batches(study, scans, derivatives, dataset, problems)
     participants = survey_participants(study, known_subjects, problems, notes)
@@ -144,6 +145,23 @@ def survey_study(
         simulated=simulated,
         partial=subjects is not None or sessions is not None,
     )
+
+
+def _receptor_problems(study: Study) -> list[str]:
+    """Find maps of receptors that are not there."""
+    problems = []
+    for name, section in study.maps.items():
+        given = {**section.receptors, "reference": section.reference}
+        for label, text in given.items():
+            if text is None:
+                continue
+            path = study.located(text, key=f"maps.{name}.{label}")
+            if not path.is_file():
+                problems.append(
+                    f"[maps.{name}] {label}: there is no file {path}; paths start at the dataset or "
+                    "at the study file"
+                )
+    return problems
 
 
 def _is_simulated(*folders: Path | None) -> bool:
