@@ -15,6 +15,7 @@ os.environ["MKL_NUM_THREADS"] = "1"
 
 import argparse
 import json
+import re
 import resource
 import shutil
 import subprocess
@@ -55,7 +56,7 @@ N_PARCELS = 400
 N_GRAYORDINATES = 91_282
 REPETITION_TIME_S = 2.0
 BAND_HZ = (0.009, 0.08)
-PARTS = ("parcels", "voxels", "processes", "memory", "global")
+PARTS = ("parcels", "unpacking", "voxels", "processes", "memory", "global")
 
 
 # --- what is read
@@ -228,12 +229,14 @@ class Bench:
         self.progress.say(f"{what}: {ours:.2f} s, {against} {peer:.2f} s, {ratio:.2f} x")
 
     def recall(self) -> None:
-        """Take up rows and notes of an earlier sitting."""
+        """Take up rows and notes of an earlier sitting: of a file, or of the page itself."""
         if self.options.rows is not None and self.options.rows.is_file():
             known = json.loads(self.options.rows.read_text())
-            self.recalled = True
             self.rows = [Row(**row) for row in known["rows"]]
             self.notes = known["notes"]
+        elif set(self.options.parts) != set(PARTS) and self.options.output.is_file():
+            self.rows, self.notes = rows_of_page(self.options.output)
+        self.recalled = bool(self.rows)
 
     def remember(self) -> None:
         """Keep rows and notes for a later sitting; what was measured again counts as it is now."""
@@ -270,16 +273,51 @@ class Bench:
             self.notes.append(f"Left out: {why}.")
 
 
-def bench_parcels(bench: Bench, files: Files, dtype: str) -> None:
+def rows_of_page(page: Path) -> tuple[list[Row], list[str]]:
+    """Read the section's rows and notes back, so that one part can be measured again alone."""
+    section = page.read_text(encoding="utf-8").partition("\n## Reading\n")[2]
+    rows, notes = [], []
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if line.startswith("| ") and len(cells) == 7 and cells[0] != "what":
+            met = {"yes": True, "**no**": False}.get(cells[6])
+            rows.append(Row(*cells[:6], met))
+        elif rows and line and not line.startswith("|"):
+            notes.append(re.sub(r"Targets missed: [^.]*(\.\d[^.]*)*\. ?", "", line))
+    return rows, notes
+
+
+def wait_until_quiet(limit_s: float = 20.0) -> float:
+    """Wait until other work leaves the processors alone; return the share of them it last took."""
+    stat = Path("/proc/stat")
+    if not stat.is_file():
+        return float("nan")
+    end = time.perf_counter() + limit_s
+    while True:
+        first = _ticks(stat)
+        time.sleep(0.5)
+        busy, total = (b - a for a, b in zip(first, _ticks(stat), strict=True))
+        share = busy / max(1, total)
+        if share < 0.1 or time.perf_counter() > end:
+            return share
+
+
+def _ticks(stat: Path) -> tuple[int, int]:
+    numbers = [int(word) for word in stat.read_text().splitlines()[0].split()[1:9]]
+    return sum(numbers) - numbers[3] - numbers[4], sum(numbers)
+
+
+def bench_unpacking(bench: Bench, files: Files, dtype: str) -> None:
+    """Compare parcel extraction with unpacking, which no peer is needed for."""
     atlas = files.atlas()
     size = int(np.prod(SHAPE)) * np.dtype(dtype).itemsize
-    raw, ours, cleaned = alternate(
-        bench.options.rounds,
-        lambda: inflate(files.image, size),
-        lambda: extract(files, atlas),
-        lambda: extract_and_clean(files, atlas),
+    raw, ours = alternate(
+        bench.options.rounds, lambda: inflate(files.image, size), lambda: extract(files, atlas)
     )
-    what = f"{dtype}, {files.n_frames} frames"
+    _add_unpacking(bench, f"{dtype}, {files.n_frames} frames", ours, raw)
+
+
+def _add_unpacking(bench: Bench, what: str, ours: float, raw: float) -> None:
     bench.rows.append(
         Row(
             f"400 parcels with tSNR, DVARS and global signal, {what}",
@@ -292,6 +330,19 @@ def bench_parcels(bench: Bench, files: Files, dtype: str) -> None:
         )
     )
     bench.progress.say(f"parcels, {what}: {ours:.2f} s, raw {raw:.2f} s, {ours / raw:.2f}")
+
+
+def bench_parcels(bench: Bench, files: Files, dtype: str) -> None:
+    atlas = files.atlas()
+    size = int(np.prod(SHAPE)) * np.dtype(dtype).itemsize
+    raw, ours, cleaned = alternate(
+        bench.options.rounds,
+        lambda: inflate(files.image, size),
+        lambda: extract(files, atlas),
+        lambda: extract_and_clean(files, atlas),
+    )
+    what = f"{dtype}, {files.n_frames} frames"
+    _add_unpacking(bench, what, ours, raw)
     peer = bench.nilearn("labels", files, bench.options.rounds)
     least = 3.5 if dtype == "int16" else 2.5
     bench.add(
@@ -442,8 +493,9 @@ def bench_processes(bench: Bench, files: Files) -> None:
     atlas, n = files.atlas(), 4
     with Parallel(n_jobs=2) as pool:
         pool(delayed(extract)(files, atlas) for _ in range(2))  # the workers are there
-        best = [np.inf, np.inf]
+        best, busy = [np.inf, np.inf], []
         for _ in range(min(bench.options.rounds, 3)):
+            busy.append(wait_until_quiet())
             start = time.perf_counter()
             for _ in range(n):
                 extract(files, atlas)
@@ -458,6 +510,12 @@ def bench_processes(bench: Bench, files: Files) -> None:
         best[0],
         least=1.4,
     )
+    bench.notes = [note.partition("Two processes against one")[0].strip() for note in bench.notes]
+    if not min(busy) < 0.1:
+        bench.notes.append(
+            f"Two processes against one: other work took {min(busy):.0%} or more of the processors "
+            "before every round, so that the second process had no core of its own."
+        )
 
 
 def _extract_quietly(files: Files, atlas: Atlas) -> None:
@@ -488,7 +546,13 @@ def main() -> None:
     parser.add_argument("--workbench-rows", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--peers", type=Path, default=HERE / ".peers")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
+    parser.add_argument(
+        "--parts",
+        nargs="+",
+        choices=PARTS,
+        default=PARTS,
+        help="what to measure; rows of the other parts stay as the page has them",
+    )
     parser.add_argument(
         "--rows", type=Path, help="keeps rows between sittings, so that parts can be measured apart"
     )
@@ -499,6 +563,9 @@ def main() -> None:
         bench.recall()
         short = make_files(bench.folder, options.frames, "int16")
         bench.progress.say("files are made")
+        if "unpacking" in options.parts and "parcels" not in options.parts:
+            bench_unpacking(bench, short, "int16")
+            bench_unpacking(bench, make_files(bench.folder, options.frames, "float32"), "float32")
         if "parcels" in options.parts:
             bench_parcels(bench, short, "int16")
             bench_parcels(bench, make_files(bench.folder, options.frames, "float32"), "float32")
@@ -522,8 +589,8 @@ def main() -> None:
         ],
     )  # fmt: skip
     section = SECTION.format(
-        command=describe_command(__file__).partition(" --rows")[0],
-        sittings=" in several sittings" if bench.recalled else "",
+        command=re.sub(r" --(rows|parts)( [^-]\S*)+", "", describe_command(__file__)),
+        sittings=" in several sittings (`--parts`)" if bench.recalled else "",
         machine=describe_machine(),
         versions=describe_versions("connectrial", "numpy", "scipy", "isal", "nibabel"),
         rounds=options.rounds,
