@@ -110,6 +110,10 @@ QUALITY_DICTIONARY: dict[str, tuple[str, str]] = {
         "SD over kept frames of the mean over parcels after denoising",
         "percent of the run's mean signal where series carry one, else of the file",
     ),
+    "median_edge_se": (
+        "Median over edges of the standard error of Fisher's z, by [connectivity] standard_errors",
+        "Fisher z",
+    ),
     "n_weak_parcels": ("Parcels with too little coverage or signal", "parcels"),
 }
 #: Columns of ``region_quality.tsv``.

@@ -248,3 +248,22 @@ class ConnectivitySection(Section):
         "concatenate",
         description="concatenate: z-scored over kept frames, then joined; average: z averaged",
     )
+    network_strength: bool = Field(
+        default=False,
+        description="Tabulate each session's mean z within every network and between every two",
+    )
+    standard_errors: Literal["none", "remaining-df", "xdf"] = Field(
+        "none",
+        description="Write each edge's standard error beside the matrix: from the degrees of freedom "
+        "that denoising left (images), or from each pair's auto- and cross-correlations (xDF)",
+    )
+
+    @model_validator(mode="after")
+    def _of_plain_z(self) -> ConnectivitySection:
+        plain = (self.estimator, self.shrinkage, self.runs) == ("pearson", "none", "concatenate")
+        if self.standard_errors != "none" and not plain:
+            raise ValueError(
+                "standard_errors are those of Pearson's z of joined runs; take estimator = 'pearson', "
+                "shrinkage = 'none' and runs = 'concatenate', or leave standard_errors out"
+            )
+        return self

@@ -35,6 +35,7 @@ MEASURES = {
     "remaining_df": "temporal degrees of freedom left",
     "global_signal_sd_before": "SD of global signal before denoising (%)",
     "global_signal_sd_after": "SD of global signal after denoising",
+    "median_edge_se": "median standard error of an edge (Fisher z)",
     "n_weak_parcels": "weak parcels",
 }
 

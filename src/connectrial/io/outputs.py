@@ -38,6 +38,7 @@ _TABLES = {
     "flow": "People and scans at each step, with those who left",
     "availability": "What each person has at each visit",
     "network_fc": "Network FC (mean Fisher z) of each session",
+    "network_strength": "Mean Fisher z within every network and between every two, of each session",
     "visit_fc": "Network FC of each visit, sessions averaged, with the person's factors",
     "scores": "Clinical scores by visit, with change from the first visit of the scale",
     "score_means": "Observed means of the scores by visit",

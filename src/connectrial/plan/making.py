@@ -17,7 +17,12 @@ from connectrial.plan.analyses import PlannedAnalysis, plan_analyses
 from connectrial.plan.exposure_analyses import plan_exposures
 from connectrial.plan.map_plans import plan_maps
 from connectrial.plan.people import People, plan_people
-from connectrial.plan.quality_rules import batch_notes, batch_sessions, named_sets
+from connectrial.plan.quality_rules import (
+    batch_notes,
+    batch_sessions,
+    named_sets,
+    standard_error_problems,
+)
 from connectrial.plan.survey import Survey
 from connectrial.plan.systems import plan_systems
 from connectrial.study import Study
@@ -142,6 +147,15 @@ def make_plan(study: Study, survey: Survey) -> Plan:
         systems, sets, wrong = plan_systems(study, survey.atlas)
         problems += wrong
         problems += named_sets(study, sets)
+        if (
+            study.connectivity.network_strength
+            and not survey.atlas.parcels["network"].notna().any()
+        ):
+            problems.append(
+                "[connectivity] network_strength: the atlas names no networks; give [atlas] table, or "
+                "take the key out"
+            )
+    problems += standard_error_problems(study, survey)
     wanted = study.hypothesis or study.exploration or study.maps
     if people.scans.empty and wanted and not survey.problems:
         problems.append("[data] derivatives: holds no scan that the study could use")

@@ -60,6 +60,22 @@ def quality_problems(study: Study, survey: Survey) -> list[str]:
     return problems
 
 
+def standard_error_problems(study: Study, survey: Survey) -> list[str]:
+    """Refuse standard errors that the kind of data cannot give."""
+    asked = study.connectivity.standard_errors
+    if asked == "none" or survey.kind in (None, "image"):
+        return []
+    place = f"[connectivity] standard_errors = {asked!r}"
+    if survey.kind == "matrix":
+        return [f"{place}: matrices hold no signal to tell an error from; take the key out"]
+    if asked == "remaining-df":
+        return [
+            f"{place}: the series are not denoised here, so the degrees of freedom that are left are "
+            "not known; take 'xdf'"
+        ]
+    return []
+
+
 def named_sets(study: Study, known: Collection[str]) -> list[str]:
     """Refuse names of networks and sets in [quality] and [denoising] that do not exist.
 

@@ -115,6 +115,7 @@ def analyse_group(
         "region_quality": regions,
         "qcfc": qcfc,
         "batches": batch_table(plan),
+        "network_strength": sessions.network_strength(),
     }
     return Results(
         study=plan.study.as_plain(),

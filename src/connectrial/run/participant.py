@@ -21,7 +21,12 @@ from connectrial.io.provenance import write_json
 from connectrial.io.series import read_matrix, read_time_series, write_matrix
 from connectrial.run.mapping import make_maps
 from connectrial.run.run_confounds import confounds_of
-from connectrial.run.session_files import sidecar_of, write_quality, write_series
+from connectrial.run.session_files import (
+    sidecar_of,
+    write_quality,
+    write_series,
+    write_standard_errors,
+)
 from connectrial.run.session_jobs import SessionJob, SessionOutcome, finished, made_from
 from connectrial.run.session_quality import (
     measure_parcels,
@@ -145,6 +150,8 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
     estimate = estimate_connectivity(
         series, estimator=rules.estimator, shrinkage=rules.shrinkage, runs=rules.runs
     )
+    if job.standard_errors is not None:
+        facts["standard_errors"] = write_standard_errors(job, series)
     return estimate.connectivity, facts | {"estimate": estimate}
 
 

@@ -71,6 +71,7 @@ def quality_table(
                 "remaining_df": _from(facts, "remaining_df", np.sum),
                 **{name: _from(facts, name, np.mean) for name in (*_SIGNAL, *_AMPLITUDE)},
                 "n_weak_parcels": len(known["WeakParcels"]) if known else np.nan,
+                **_edge_error(plan, known or {}),
                 "included": bool(runs["included"].all()),
                 "carpets": _carpets(job) if known and job is not None else "",
             }
@@ -78,6 +79,14 @@ def quality_table(
     subjects = plan.people.subjects
     factors = [name for name in ("group", "arm") if name in subjects]
     return pd.DataFrame(rows).merge(subjects[["subject", *factors]], on="subject", how="left")
+
+
+def _edge_error(plan: Plan, sidecar: Mapping[str, Any]) -> dict[str, float]:
+    """Return the median standard error of a session's edges, where the study asks for them."""
+    if plan.study.connectivity.standard_errors == "none":
+        return {}
+    median = sidecar.get("MedianStandardError")
+    return {"median_edge_se": np.nan if median is None else float(median)}
 
 
 def _carpets(job: SessionJob) -> str:

@@ -6,11 +6,13 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from connectrial._version import __version__
 from connectrial.data import Connectivity, Scan, TimeSeries
 from connectrial.fc.estimators import Estimate
+from connectrial.fc.uncertainty import standard_errors
 from connectrial.io.bids import bids_name
 from connectrial.io.files import write_atomic
 from connectrial.io.provenance import digest_file, write_json
@@ -43,6 +45,21 @@ def write_series(job: SessionJob, series: Sequence[TimeSeries]) -> None:
             name = bids_name({**stem, "stat": "coverage"}, suffix="bold", extension=".tsv")
             text = shares.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.4f")
             write_atomic(job.folder / name, text)
+
+
+def write_standard_errors(job: SessionJob, series: Sequence[TimeSeries]) -> dict[str, Any]:
+    """Write the standard error of every Fisher z; return what the sidecar says of them."""
+    path, method = job.standard_errors, job.study.connectivity.standard_errors
+    assert path is not None and method != "none"  # noqa: S101, PT018 - the caller has looked
+    found = standard_errors(series, method=method)
+    table = pd.DataFrame(found.se, index=found.parcels, columns=found.parcels)
+    text = table.to_csv(
+        sep="\t", na_rep="n/a", float_format="%.7g", index_label="Node", lineterminator="\n"
+    )
+    write_atomic(path, text)
+    known = found.se[np.isfinite(found.se)]
+    median = float(np.median(known)) if len(known) else None
+    return {"StandardErrors": found.method, "MedianStandardError": median}
 
 
 def sources_of(scan: Scan) -> list[str]:
@@ -79,6 +96,7 @@ def sidecar_of(
         "Sources": [source for scan in job.scans for source in sources_of(scan)],
         "Runs": job.study.connectivity.runs if len(job.scans) > 1 else "n/a",
         "KeptFrames": connectivity.n_frames,
+        **facts.get("standard_errors", {}),
         "Quality": facts.get("quality", []),
         "WeakParcels": facts["weak"],
         "WeakParcelsAction": job.study.coverage.action,

@@ -47,6 +47,14 @@ class SessionJob:
         )
 
     @property
+    def standard_errors(self) -> Path | None:
+        """Return the file with the standard error of every edge; None where it was not asked for."""
+        if self.study.connectivity.standard_errors == "none":
+            return None
+        labels = {**self.stem, "stat": "fisherz", "desc": "standarderror"}
+        return self.folder / bids_name(labels, suffix="relmat", extension=".tsv")
+
+    @property
     def parcel_quality(self) -> Path | None:
         """Return the file with the parcels' signal; None for ready-made matrices."""
         if self.scans[0].kind == "matrix":
@@ -70,8 +78,8 @@ class SessionJob:
     @property
     def is_complete(self) -> bool:
         """Return whether everything that stands beside the matrix is there."""
-        beside = [*self.carpets, *([self.parcel_quality] if self.parcel_quality else [])]
-        return all(path.is_file() for path in beside)
+        beside = [*self.carpets, self.parcel_quality, self.standard_errors]
+        return all(path.is_file() for path in beside if path is not None)
 
     @property
     def sidecar(self) -> Path:

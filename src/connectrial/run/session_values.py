@@ -9,7 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from connectrial.data import FloatArray, Scan
-from connectrial.fc.networks import network_fc_detail
+from connectrial.fc.graphs import network_strength
+from connectrial.fc.networks import NetworkDefinition, network_fc_detail
+from connectrial.io.outputs import read_tsv
 from connectrial.io.series import read_matrix
 from connectrial.plan import Plan
 from connectrial.run.session_jobs import SessionJob
@@ -24,6 +26,10 @@ class SessionValues:
         self.n_parcels = 0 if atlas is None else len(atlas.parcels)
         self.upper = np.triu_indices(self.n_parcels, k=1)
         self.network_rows: list[dict[str, Any]] = []
+        self.strengths: list[pd.DataFrame] = []
+        self.networks: pd.Series | None = None
+        if atlas is not None and plan.study.connectivity.network_strength:
+            self.networks = atlas.parcels["network"].dropna()
         self.sums: dict[str, tuple[FloatArray, NDArray[np.int32]]] = {}
         # Edges of a visit's sessions are summed as they come, so that one matrix is held at a time.
         self.edges: dict[tuple[str, str], tuple[FloatArray, NDArray[np.int32]]] | None = (
@@ -41,6 +47,7 @@ class SessionValues:
         )
         parcels = job.atlas.parcels.index
         connectivity = read_matrix(scan, values="r", parcels=parcels)
+        errors = _standard_errors(job)
         for name, system in self.plan.systems.items():
             detail = network_fc_detail(connectivity, system)
             self.network_rows.append(
@@ -53,8 +60,13 @@ class SessionValues:
                     "n_edges": detail.n_edges,
                     "n_missing": detail.n_missing,
                     "missing_parcels": ", ".join(map(str, detail.missing_parcels)),
+                    **_edge_error(errors, system),
                 }
             )
+        if self.networks is not None:
+            strength = network_strength(connectivity, self.networks)
+            whose = {"subject": job.subject, "session": job.session, "visit": visit}
+            self.strengths.append(strength.assign(**whose)[[*whose, *strength.columns]])
         _accumulate(self.sums, visit, connectivity.z)
         if self.edges is not None:
             _accumulate(self.edges, (job.subject, visit), connectivity.z[self.upper])
@@ -71,7 +83,15 @@ class SessionValues:
             "n_missing",
             "missing_parcels",
         ]
+        if self.plan.study.connectivity.standard_errors != "none":
+            columns.append("edge_se")
         return pd.DataFrame(self.network_rows, columns=columns)
+
+    def network_strength(self) -> pd.DataFrame:
+        """Return mean z within every network and between every two; empty where not asked for."""
+        if not self.strengths:
+            return pd.DataFrame()
+        return pd.concat(self.strengths, ignore_index=True)
 
     def matrices(self) -> dict[str, pd.DataFrame]:
         """Return the mean Fisher z of each visit."""
@@ -92,6 +112,25 @@ class SessionValues:
         place = rows["place" if "place" in rows else "visit"].astype(str)
         keys = zip(rows["subject"].astype(str), place, strict=True)
         return np.vstack([_mean(*self.edges[k]) if k in self.edges else empty for k in keys])
+
+
+def _standard_errors(job: SessionJob) -> pd.DataFrame | None:
+    """Read the standard errors of a session's edges, where it has them."""
+    if job.standard_errors is None:
+        return None
+    return read_tsv(job.standard_errors).set_index("Node").astype(np.float64)
+
+
+def _edge_error(errors: pd.DataFrame | None, system: NetworkDefinition) -> dict[str, float]:
+    """Return the standard error of one edge of a system, root mean square over those with data."""
+    if errors is None:
+        return {}
+    place = errors.index.get_indexer(system.parcels)
+    squares = (
+        errors.to_numpy(dtype=np.float64)[place[system.edges[:, 0]], place[system.edges[:, 1]]] ** 2
+    )
+    known = squares[np.isfinite(squares)]
+    return {"edge_se": float(np.sqrt(known.mean())) if len(known) else float("nan")}
 
 
 def _accumulate(store: dict[Any, Any], key: object, values: FloatArray) -> None:
