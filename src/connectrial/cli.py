@@ -590,8 +590,22 @@ def _refuse(problems: tuple[str, ...]) -> NoReturn:
     count = len(problems)
     print(f"{count} problem{'s' if count > 1 else ''}:", file=sys.stderr)
     for problem in problems:
-        print(f"- {problem}", file=sys.stderr)
+        print(f"- {_shown(problem)}", file=sys.stderr)
     raise SystemExit(2)
+
+
+_LONGEST_MESSAGE = 2000
+
+
+def _shown(text: str) -> str:
+    """Write out what a file's content could do to a terminal: control signs, text that runs back."""
+    shown = "".join(
+        sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1]
+        for sign in text[: 2 * _LONGEST_MESSAGE]
+    )
+    if len(text) <= 2 * _LONGEST_MESSAGE and len(shown) <= _LONGEST_MESSAGE:
+        return shown
+    return f"{shown[:_LONGEST_MESSAGE]} [...]"
 
 
 def _guarded(command: Callable[[], Any]) -> NoReturn:
@@ -605,15 +619,24 @@ def _guarded(command: Callable[[], Any]) -> NoReturn:
         raise SystemExit(130) from None
     except BrokenPipeError:
         raise SystemExit(0) from None
+    except OSError as error:
+        # A file that cannot be used is the user's to mend, wherever it was met.
+        if error.filename is None or error.strerror is None:
+            _our_fault()
+        _refuse((f"{error.filename}: cannot be used ({error.strerror})",))
     except Exception:
-        traceback.print_exc()
-        print(
-            f"This is a fault of connectrial {__version__}, not of your data. Please report it with "
-            "the lines above and the command; a rerun keeps what is done.",
-            file=sys.stderr,
-        )
-        raise SystemExit(1) from None
+        _our_fault()
     raise SystemExit(0)
+
+
+def _our_fault() -> NoReturn:
+    traceback.print_exc()
+    print(
+        f"This is a fault of connectrial {__version__}, not of your data. Please report it with "
+        "the lines above and the command; a rerun keeps what is done.",
+        file=sys.stderr,
+    )
+    raise SystemExit(1) from None
 
 
 def main() -> NoReturn:

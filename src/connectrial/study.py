@@ -246,6 +246,9 @@ def _place(visit: VisitSection, treatment: str | None) -> Place | None:
     )
 
 
+_LONGEST_NAME = 255  # bytes; what file systems allow
+
+
 def expand(text: str, *, key: str) -> str:
     """Put environment variables into a path.
 
@@ -268,7 +271,13 @@ def expand(text: str, *, key: str) -> str:
             f"[data] {key.removeprefix('data.')} = {text!r}: the environment variable {names} is not set; "
             f"set it (export {missing[0]}=/path/to/data) or write the path out"
         )
-    return re.sub(r"\$\{(\w+)\}", lambda match: os.environ[match.group(1)], text)
+    path = re.sub(r"\$\{(\w+)\}", lambda match: os.environ[match.group(1)], text)
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in Path(path).parts):
+        raise StudyFileError(
+            f"[data] {key.removeprefix('data.')} = '{text[:40]}...': a name in it is longer than "
+            f"{_LONGEST_NAME} bytes, so there is no such file; shorten it"
+        )
+    return path
 
 
 def validate(raw: dict[str, Any]) -> tuple[Study | None, list[dict[str, Any]]]:

@@ -33,6 +33,9 @@ SCAN_MEASURES = ("mean_fd_mm", "kept_frames", "kept_minutes")
 #: Variables of crossovers: what was given, when, and in which order.
 CROSSOVER_VARIABLES = ("treatment", "period", "sequence")
 
+MOST_CROSSED = 8
+"""Variables that one term of a model may cross with ``*``: 2^8 columns at least."""
+
 
 def modelled_analyses(study: Study) -> list[tuple[str, HypothesisSection | ClinicalSection]]:
     """Return the analyses that have a model and tests, with the section they stand in."""
@@ -405,6 +408,11 @@ def _model_variables(study: Study) -> list[str]:
     for name, model in study.model.items():
         place = f"[model.{name}]"
         for term in model.fixed:
+            if term.count("*") >= MOST_CROSSED:
+                problems.append(
+                    f"{place} fixed: {_brief(term)!r} crosses {term.count('*') + 1} variables; at most "
+                    f"{MOST_CROSSED} can be"
+                )
             for variable in term_variables(term):
                 if variable not in known:
                     problems.append(
@@ -459,11 +467,18 @@ def grouping_variables(model: ModelSection) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in words if word not in structures))
 
 
+def _brief(text: str) -> str:
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
 def expanded_terms(fixed: Iterable[str]) -> tuple[str, ...]:
     """Write ``a * b`` out as ``a``, ``b``, ``a:b`` and keep the rest."""
     terms: list[str] = []
     for text in fixed:
         parts = [part.strip() for part in text.split("*")]
+        if len(parts) > MOST_CROSSED:  # 2^n terms; the check of models says so
+            terms.append(text)
+            continue
         combined = [""]
         for part in parts:
             combined += [f"{before}:{part}" if before else part for before in combined]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-import tomllib
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from connectrial.errors import StudyFileError, did_you_mean
+from connectrial.reading import read_toml
 from connectrial.study import Study, keys_at, locate, validate
 from connectrial.study_checks import find_contradictions
 
@@ -69,22 +70,13 @@ def _read_toml(file: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         if not inside.is_file():
             raise StudyFileError(f"{file}: is a folder without a study.toml; name the study file")
         file = inside
-    try:
-        text = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
-    except FileNotFoundError:
-        raise StudyFileError(
-            f"{file}: there is no such file; write one with 'connectrial init DATASET'"
-        ) from None
-    except UnicodeDecodeError:
-        raise StudyFileError(f"{file}: is not UTF-8 text; save it as UTF-8") from None
-    except OSError as error:
-        raise StudyFileError(f"{file}: cannot be read ({error.strerror})") from None
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise StudyFileError(
-            f"{file}: is not valid TOML: {error}; text needs quotes, lists need [ ]"
-        ) from None
+    raw = read_toml(
+        file,
+        what="study file",
+        error=StudyFileError,
+        advice="; write one with 'connectrial init DATASET'",
+    )
+    _refuse_controls(raw, file)
     if "extends" not in raw:
         return raw
     parent = raw.pop("extends")
@@ -97,6 +89,34 @@ def _read_toml(file: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise StudyFileError(f"{file}: extends runs in a circle: {chain}")
     inherited = _read_toml(file.parent / parent, trail)
     return _overlay(_rebased(inherited, base.parent, file.parent), raw)
+
+
+def _refuse_controls(raw: dict[str, Any], file: Path) -> None:
+    """Refuse characters that no name, path or formula has: they break files, tables and pages."""
+    found: list[str] = []
+
+    def look(value: object, place: str) -> None:
+        if isinstance(value, str):
+            odd = next((sign for sign in value if _is_control(sign)), None)
+            if odd is not None:
+                found.append(
+                    f"{file}: {place} holds the control character U+{ord(odd):04X}; take it out"
+                )
+        elif isinstance(value, dict):
+            for key, one in value.items():
+                look(key, f"a key of {place}")
+                look(one, f"{place} {key!r}".strip())
+        elif isinstance(value, list):
+            for one in value:
+                look(one, place)
+
+    look(raw, "the study file")
+    if found:
+        raise StudyFileError(found)
+
+
+def _is_control(sign: str) -> bool:
+    return unicodedata.category(sign) == "Cc" and sign not in "\n\t"
 
 
 def _rebased(raw: dict[str, Any], base: Path, folder: Path) -> dict[str, Any]:

@@ -305,8 +305,8 @@ def test_a_filter_file(tmp_path):
         ('{"bold": {"task": []}}', "task must be a label or a list of labels"),
         ('{"bold": {"suffix": "sbref"}}', "suffix can only be 'bold'"),
         ('{"bold": "rest"}', "an object of queries"),
-        ("[1]", "an object of queries"),
-        ("{", "no valid JSON"),
+        ("[1]", "must be an object"),
+        ("{", "not valid JSON"),
     ],
 )
 def test_wrong_filter_files(tmp_path, content, message):
@@ -320,5 +320,5 @@ def test_wrong_filter_files(tmp_path, content, message):
 
 
 def test_a_missing_filter_file(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="there is no such filter file"):
         read_filter_file(tmp_path / "none.json")

@@ -423,7 +423,7 @@ def test_other_files_are_called_by_their_name(tmp_path):
         extract_time_series(text, an_atlas())
     pair = tmp_path / "run.img"
     nib.save(nib.Nifti1Pair(a_run().astype(np.int16), AFFINE), pair)
-    with pytest.raises(InputError, match="a Nifti1Pair"):
+    with pytest.raises(InputError, match="part of a pair"):
         extract_time_series(pair, an_atlas())
     colours = np.zeros((*SHAPE, 2), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
     rgb = save(tmp_path / "rgb.nii.gz", colours)

@@ -53,7 +53,7 @@ def test_a_table_with_people_and_decimal_commas(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("a.toml", "[[dose]", "a.toml: is no valid TOML"),
+        ("a.toml", "[[dose]", "a.toml: is not valid TOML"),
         ("a.toml", 'title = "x"', "has no [[dose]]"),
         ("a.toml", 'titel = "x"\n[[dose]]\nstart_h = 0', "no key 'titel'; did you mean 'title'?"),
         ("a.toml", "times_h = 3\n[[dose]]\nstart_h = 0", "times_h: must be a list of hours; got 3"),

@@ -15,6 +15,7 @@ from connectrial.data import Atlas, FloatArray
 from connectrial.errors import InputError
 from connectrial.io.atlas_checks import check_labels_match, check_places
 from connectrial.io.nifti import read_volume
+from connectrial.reading import MOST_TABLE_BYTES, require_file
 
 _NAME_COLUMNS = ("label", "name", "parcel", "region")
 _NETWORK_COLUMNS = ("network_label", "network", "community")
@@ -169,8 +170,7 @@ def atlas_from_names(
 
 
 def _read_table(path: Path, name_column: str | None, network_column: str | None) -> pd.DataFrame:
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such atlas table")
+    require_file(path, what="atlas table", most_bytes=MOST_TABLE_BYTES)
     try:
         table = _read_label_list(path) if path.suffix == ".txt" else _read_cells(path)
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from connectrial.errors import InputError, did_you_mean
 from connectrial.io.func_files import FuncFile, FuncFiles
 from connectrial.io.names import FILTER_ENTITIES
+from connectrial.reading import read_json_object
 
 FilterValue = str | int | Sequence[str | int]
 
@@ -42,15 +42,8 @@ def read_filter_file(path: Path) -> tuple[dict[str, FilterValue], list[str]]:
     InputError
         When the file is missing, no such JSON, or holds an unknown key.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(
-            f"{path}: the filter file cannot be read ({error.strerror or error})"
-        ) from None
-    except ValueError as error:
-        raise InputError(f"{path}: the filter file is no valid JSON ({error})") from None
-    if not isinstance(content, dict) or not all(isinstance(q, dict) for q in content.values()):
+    content = read_json_object(path, what="filter file")
+    if not all(isinstance(q, dict) for q in content.values()):
         raise InputError(
             f'{path}: a filter file is an object of queries, such as {{"bold": {{"task": "rest"}}}}'
         )

@@ -33,6 +33,7 @@ from connectrial.io.cifti_xml import (
     structure_of,
     volume_shape_in,
 )
+from connectrial.reading import require_file
 
 # What (columns, rows) of each kind of file are.
 _FORMS: dict[str, tuple[MapKind, MapKind]] = {
@@ -146,10 +147,16 @@ def read_cifti_header(
         raise InputError(
             f"{path}: {_FORM_NAMES[form]} is needed; this CIFTI file has {columns} by {rows}"
         )
-    dtype = np.dtype(header.get_data_dtype())
+    try:
+        dtype = np.dtype(header.get_data_dtype())
+    except ValueError as error:
+        raise InputError(f"{path}: the NIfTI-2 header is damaged ({error})") from error
     if dtype.kind not in "iuf":
         raise InputError(f"{path}: values must be plain numbers; this file holds {dtype}")
-    slope, intercept = header.get_slope_inter()
+    try:
+        slope, intercept = header.get_slope_inter()
+    except ValueError as error:
+        raise InputError(f"{path}: the NIfTI-2 header is damaged ({error})") from error
     seconds, note = repetition_time_in(matrix, path) if columns == "series" else (None, None)
     known = CiftiHeader(
         path=path,
@@ -158,7 +165,7 @@ def read_cifti_header(
         n_columns=n_columns,
         n_rows=n_rows,
         dtype=dtype,
-        offset=int(header["vox_offset"]),
+        offset=max(int(header["vox_offset"]), 0),
         slope=1.0 if slope is None else float(slope),
         intercept=0.0 if intercept is None else float(intercept),
         repetition_time_s=seconds,
@@ -222,7 +229,10 @@ def grayordinates_of(header: CiftiHeader) -> Grayordinates:
         is_surface = model.get("ModelType") == "CIFTI_MODEL_TYPE_SURFACE"
         numbers = integers_in(
             model.find("VertexIndices" if is_surface else "VoxelIndicesIJK"), path
-        ).reshape(-1, 1 if is_surface else 3)
+        )
+        if not is_surface and len(numbers) % 3:
+            raise InputError(f"{path}: the CIFTI header is damaged (voxels have three indices)")
+        numbers = numbers.reshape(-1, 1 if is_surface else 3)
         fits = begin >= 0 and begin + count <= n_rows and len(numbers) == count
         if not fits or (structure[place] >= 0).any() or (len(numbers) and numbers.min() < 0):
             raise InputError(
@@ -360,8 +370,7 @@ def _read_head(path: Path) -> tuple[Any, bytes]:
     import nibabel as nib
     from nibabel.spatialimages import HeaderDataError
 
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such CIFTI file")
+    n_bytes = require_file(path, what="CIFTI file")
     with path.open("rb") as file:
         head = file.read(_NIFTI2_BYTES + 4)
         if head[:2] == b"\x1f\x8b":
@@ -376,7 +385,7 @@ def _read_head(path: Path) -> tuple[Any, bytes]:
             header = make(head[:_NIFTI2_BYTES], check=False)
         except (HeaderDataError, ValueError, KeyError) as error:
             raise InputError(f"{path}: the NIfTI-2 header is damaged ({error})") from error
-        end = int(header["vox_offset"])
+        end = min(int(header["vox_offset"]), n_bytes)
         whole = np.dtype(np.int32).newbyteorder(header.endianness)
         while file.tell() + 8 <= end:
             size, code = (int(one) for one in np.frombuffer(file.read(8).ljust(8, b"\0"), whole))

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from connectrial.data import FloatArray
 from connectrial.errors import InputError
 from connectrial.io.nifti import believable_repetition_time
+from connectrial.io.xml_guard import refuse_entities
 
 MapKind = Literal["series", "brain models", "parcels", "labels", "scalars"]
 
+_MOST_VOXELS = 4096  # along one axis
 _KINDS: dict[str, MapKind] = {
     "CIFTI_INDEX_TYPE_SERIES": "series",
     "CIFTI_INDEX_TYPE_BRAIN_MODELS": "brain models",
@@ -26,10 +28,10 @@ _KINDS: dict[str, MapKind] = {
 
 def parse_header(xml: bytes, path: Path) -> ET.Element:
     """Parse the header's XML and return its matrix; anything but CIFTI version 2 is refused."""
+    refuse_entities([xml], path)
     try:
-        # Expat itself limits how far entities may expand, and the file is the user's own.
-        root = ET.fromstring(xml)  # noqa: S314
-    except ET.ParseError as error:
+        root = ET.fromstring(xml)  # noqa: S314  entities were refused
+    except (ET.ParseError, ValueError, LookupError) as error:  # an encoding that is none
         raise InputError(
             f"{path}: the CIFTI header is damaged ({error}); copy or make the file again"
         ) from error
@@ -82,9 +84,14 @@ def integers_in(element: ET.Element | None, path: Path) -> NDArray[np.int64]:
     """Return the whole numbers that are an element's text; none without the element."""
     words = [] if element is None or element.text is None else element.text.split()
     try:
-        return np.array(words, dtype=np.int64)
-    except ValueError as error:
+        numbers = np.array(words, dtype=np.int64)
+    except (ValueError, OverflowError) as error:
         raise InputError(f"{path}: the CIFTI header is damaged ({error})") from error
+    if len(numbers) and max(-int(numbers.min()), int(numbers.max())) > np.iinfo(np.int32).max:
+        raise InputError(
+            f"{path}: the CIFTI header is damaged: {numbers.max()} is no vertex or voxel"
+        )
+    return numbers
 
 
 def affine_in(element: ET.Element, path: Path) -> FloatArray | None:
@@ -100,6 +107,11 @@ def affine_in(element: ET.Element, path: Path) -> FloatArray | None:
         raise InputError(f"{path}: the CIFTI header's affine is damaged ({error})") from error
     # The unit is 10 to this power of a metre; -3 is a millimetre.
     exponent = -3 if transform is None else integer_of(transform, "MeterExponent", path, default=-3)
+    if not -9 <= exponent <= 9 or not np.isfinite(affine).all():
+        raise InputError(
+            f"{path}: the CIFTI header's affine is damaged (numbers that are not finite, or in "
+            f"units of 10^{exponent} m)"
+        )
     affine[:3] *= 10.0 ** (exponent + 3)
     return affine
 
@@ -114,6 +126,8 @@ def volume_shape_in(element: ET.Element, path: Path) -> tuple[int, int, int] | N
         i, j, k = (int(word) for word in words.split(","))
     except ValueError as error:
         raise InputError(f"{path}: the CIFTI header's volume is damaged ({error})") from error
+    if min(i, j, k) < 1 or max(i, j, k) > _MOST_VOXELS:
+        raise InputError(f"{path}: the CIFTI header's volume is damaged: its shape is {(i, j, k)}")
     return i, j, k
 
 
@@ -126,6 +140,6 @@ def repetition_time_in(matrix: ET.Element, path: Path) -> tuple[float | None, st
     try:
         step = float(element.get("SeriesStep", "nan"))
         seconds = step * 10.0 ** int(element.get("SeriesExponent", 0))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None, "the header's repetition time is no number"
     return believable_repetition_time(seconds, "sec")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ import pandas as pd
 
 from connectrial.errors import InputError
 from connectrial.io.hcp import MOTION_FILE, read_hcp_motion
+from connectrial.reading import MOST_TABLE_BYTES, read_json_object, require_file
 
 # A head in a coil does not turn this far; degrees under a radian's name do.
 _LARGEST_ROTATION_RAD = 1.0
@@ -43,8 +43,7 @@ def read_confounds(
         If a file is absent or unreadable, the table has no rows, two columns bear one name, a cell
         holds no number, or rotations are too large to be radians.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such confounds table")
+    require_file(path, what="confounds table", most_bytes=MOST_TABLE_BYTES)
     if path.name == MOTION_FILE:
         return read_hcp_motion(path), {}
     try:
@@ -112,12 +111,4 @@ def check_rotations(
 def _read_sidecar(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: the sidecar is not valid JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise InputError(
-            f"{path}: the sidecar must be a JSON object; got a {type(content).__name__}"
-        )
-    return content
+    return read_json_object(path, what="sidecar")

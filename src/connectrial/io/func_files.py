@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -64,15 +64,44 @@ class FuncFiles:
                 return sorted(found, key=lambda entry: natural_key(entry.name))
         except PermissionError:
             self.problems.append(f"{folder}: this folder may not be read; change its permissions")
-            return []
+        except OSError as error:  # a link that leads back to itself, a disk that fails
+            self.problems.append(f"{folder}: this folder cannot be read ({error.strerror})")
+        return []
 
     def folders(self, parent: Path, prefix: str) -> list[Path]:
         """Return the folders in a folder whose names begin with `prefix`."""
-        return [
-            parent / entry.name
-            for entry in self.entries(parent)
-            if entry.name.startswith(prefix) and entry.is_dir()
-        ]
+        found = []
+        for entry in self.entries(parent):
+            if not entry.name.startswith(prefix):
+                continue
+            if _is(entry.is_dir):
+                if self._is_text(parent, entry):
+                    found.append(parent / entry.name)
+            elif prefix and entry.is_symlink() and not _is(entry.is_file):
+                self.problems.append(
+                    f"{parent / entry.name}: this link leads nowhere or in a circle; mend or remove it"
+                )
+        return found
+
+    def _is_text(self, parent: Path, entry: os.DirEntry[str]) -> bool:
+        """Tell whether a name can stand in tables, which are UTF-8; what cannot is a problem."""
+        try:
+            entry.name.encode()
+        except UnicodeEncodeError:
+            self.problems.append(
+                f"{parent}: the folder {os.fsencode(entry.name)!r} has a name that is no UTF-8; "
+                "rename it"
+            )
+            return False
+        return True
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    """Ask what an entry is; a link that leads in a circle is nothing."""
+    try:
+        return kind()
+    except OSError:
+        return False
 
 
 def list_func_files(root: Path) -> FuncFiles:
@@ -106,10 +135,10 @@ def _list_func(survey: FuncFiles, folder: Path, subject: str, session: str | Non
     for place in (func, *survey.folders(func, "task-")):
         for entry in survey.entries(place):
             path = place / entry.name
-            if not entry.name.startswith("sub-") or entry.is_dir():
+            if not entry.name.startswith("sub-") or _is(entry.is_dir):
                 continue
             entities = parse_entities(entry.name)
-            if not entry.is_file():  # a link to something that is not here
+            if not _is(entry.is_file):  # a link to something that is not here, a pipe, a device
                 survey.broken.append(FuncFile(path, subject, session, entities))
                 continue
             _check_place(survey, path, entities, subject, session)
@@ -164,7 +193,13 @@ def _report_alike(survey: FuncFiles) -> None:
         for label in sorted(labels):
             alike[bids_label(label)].append(label)
         for short, group in alike.items():
-            if len(group) > 1:
+            if not short:
+                survey.problems.append(
+                    f"{survey.root}: {prefix}- labels {', '.join(map(repr, group))} have no letter or "
+                    "digit that BIDS allows (A to Z, 0 to 9), so no file can be named after them; "
+                    "rename the folders"
+                )
+            elif len(group) > 1:
                 survey.problems.append(
                     f"{survey.root}: {prefix}- labels {', '.join(map(repr, group))} all become "
                     f"{short!r} in BIDS names; rename one of them"

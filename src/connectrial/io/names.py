@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
@@ -211,8 +212,15 @@ def match_label(label: str, *, known: Collection[str], prefix: str) -> LabelMatc
     text = re.sub(r"^(\d+)\.0$", r"\1", text)
     if text in known:
         return LabelMatch(text)
-    for simplify in (_without_zeros, _alphanumeric, lambda s: _without_zeros(_alphanumeric(s))):
+    for simplify in (
+        _composed,
+        _without_zeros,
+        _alphanumeric,
+        lambda s: _without_zeros(_alphanumeric(s)),
+    ):
         target = simplify(text)
+        if not target:
+            continue
         fitting = [other for other in known if simplify(other) == target]
         if len(fitting) == 1:
             return LabelMatch(fitting[0], note=f"{label!r} is read as {prefix}{fitting[0]}")
@@ -241,5 +249,10 @@ def _without_zeros(text: str) -> str:
     return text.lstrip("0") or "0" if text.isdecimal() else text
 
 
+def _composed(text: str) -> str:
+    # One letter may be stored as one sign or as two: macOS and Linux differ.
+    return unicodedata.normalize("NFC", text)
+
+
 def _alphanumeric(text: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", text.lower())
+    return "".join(sign for sign in _composed(text).casefold() if sign.isalnum())

@@ -7,6 +7,7 @@ become wrong voxels. So nibabel reads the header here, and the voxels are read t
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,9 +20,13 @@ from numpy.typing import NDArray
 
 from connectrial.data import FloatArray
 from connectrial.errors import InputError
+from connectrial.reading import require_file
 
 _LONGEST_REPETITION_TIME_S = 30.0
 _CHUNK_BYTES = 1 << 20
+_NIFTI2_BYTES = 540
+_MOST_UNPACKED = 1032  # deflate packs no byte better than that
+_MOST_VOXELS = 1 << 27  # of one volume: 0.3 mm over a whole head; a gigabyte as float64
 _SECONDS_PER_UNIT = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
 
 
@@ -83,23 +88,9 @@ def read_header(path: Path, *, n_dimensions: Literal[3, 4]) -> ImageHeader:
         If the file is absent, no NIfTI volume, of other dimensions, or its voxels are no plain
         numbers.
     """
-    import nibabel as nib
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
-
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such image")
-    try:
-        loaded: Any = nib.load(path)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise InputError(f"{path}: this is no NIfTI image that can be read ({error})") from error
-    # Nifti2Image descends from Nifti1Image; CIFTI and paired files do not.
-    if not isinstance(loaded, nib.Nifti1Image):
-        raise InputError(
-            f"{path}: a NIfTI volume (.nii or .nii.gz) is needed; "
-            f"this file is a {type(loaded).__name__}"
-        )
-    shape = tuple(int(size) for size in loaded.shape)
+    n_bytes = require_file(path, what="image")
+    fields = _read_fields(path)
+    shape = tuple(int(size) for size in fields.get_data_shape())
     flat = len(shape) >= 3 and all(size == 1 for size in shape[3:])
     if n_dimensions == 3 and not flat:
         raise InputError(f"{path}: a 3-D image is needed; this one has shape {shape}")
@@ -110,25 +101,121 @@ def read_header(path: Path, *, n_dimensions: Literal[3, 4]) -> ImageHeader:
         )
     if min(shape) < 1:
         raise InputError(f"{path}: the image is empty; its header states the shape {shape}")
-    stored: Any = loaded.dataobj
-    fields: Any = loaded.header
-    dtype = np.dtype(stored.dtype)
+    dtype = np.dtype(fields.get_data_dtype())
     if dtype.kind not in "iuf":
         raise InputError(f"{path}: voxels must be plain numbers; this image holds {dtype}")
     repetition_time_s, note = believable_repetition_time(
         float(fields["pixdim"][4]), str(fields.get_xyzt_units()[1])
     )
+    offset, slope, intercept, affine = _placed(path, fields)
+    n_frames = math.prod(shape[3:])
+    _check_room(
+        path,
+        offset=offset,
+        frame_bytes=math.prod(shape[:3]) * dtype.itemsize,
+        n_frames=n_frames,
+        n_bytes=n_bytes,
+    )
+    if math.prod(shape[:3]) > _MOST_VOXELS:
+        raise InputError(
+            f"{path}: the header announces {math.prod(shape[:3]):.3g} voxels in one volume "
+            f"{shape[:3]}; at most {_MOST_VOXELS:.3g} are read, and no brain has more"
+        )
     return ImageHeader(
         path=path,
         shape=(shape[0], shape[1], shape[2]),
-        n_frames=shape[3] if n_dimensions == 4 else 1,
+        n_frames=n_frames,
         dtype=dtype,
-        offset=int(stored.offset),
-        slope=float(stored.slope),
-        intercept=float(stored.inter),
-        affine=np.asarray(loaded.affine, dtype=np.float64),
+        offset=offset,
+        slope=slope,
+        intercept=intercept,
+        affine=affine,
         repetition_time_s=repetition_time_s,
         note=note,
+    )
+
+
+def _read_fields(path: Path) -> Any:  # noqa: ANN401  nibabel is untyped
+    """Return the header's fields, checked; extensions, which may be of any size, are not read."""
+    import nibabel as nib
+    from nibabel.spatialimages import HeaderDataError
+
+    with _opened(path) as stream, _damage_named(path):
+        head = bytearray(_NIFTI2_BYTES)
+        del head[_fill(stream, memoryview(head)) :]
+    version = _version_of(bytes(head))
+    if version is None and path.name.removesuffix(".gz").endswith(".img"):
+        version = 1, False  # the header stands beside it
+    if version is None:
+        raise InputError(
+            f"{path}: this is no NIfTI image that can be read (it does not begin as one)"
+        )
+    number, single = version
+    make: Any = nib.Nifti1Header if number == 1 else nib.Nifti2Header
+    try:
+        if not single:
+            kind = "part of a pair (.hdr and .img)"
+        else:
+            fields = make(bytes(head[: 348 if number == 1 else _NIFTI2_BYTES]))
+            if number == 1 or not 3000 <= int(fields["intent_code"]) < 3100:
+                fields.get_data_shape()
+                fields.get_data_dtype()
+                return fields
+            kind = "CIFTI file"
+    except (HeaderDataError, ValueError, KeyError, OverflowError) as error:
+        raise InputError(f"{path}: this is no NIfTI image that can be read ({error})") from error
+    raise InputError(f"{path}: a NIfTI volume (.nii or .nii.gz) is needed; this file is a {kind}")
+
+
+def _version_of(head: bytes) -> tuple[int, bool] | None:
+    """Return the version of NIfTI, and whether the voxels stand in the same file."""
+    if len(head) >= 348 and head[344:347] in (b"n+1", b"ni1"):
+        return 1, head[344:347] == b"n+1"
+    if len(head) >= _NIFTI2_BYTES and head[4:7] in (b"n+2", b"ni2"):
+        return 2, head[4:7] == b"n+2"
+    return None
+
+
+def _placed(path: Path, fields: Any) -> tuple[int, float, float, FloatArray]:  # noqa: ANN401
+    """Return where the voxels begin, how they are scaled, and where they lie."""
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        offset = int(fields.get_data_offset())
+        slope, intercept = fields.get_slope_inter()
+        affine = np.asarray(fields.get_best_affine(), dtype=np.float64)
+    except (HeaderDataError, ValueError, OverflowError) as error:
+        raise InputError(f"{path}: the header is damaged ({error})") from error
+    if offset < 0:
+        raise InputError(f"{path}: the header is damaged (voxels begin at byte {offset})")
+    if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine) < 4:
+        raise InputError(
+            f"{path}: the header says of no voxel where it lies (its affine is singular or not "
+            "finite); make the file again with a proper sform or qform"
+        )
+    return (
+        offset,
+        1.0 if slope is None else float(slope),
+        0.0 if intercept is None else float(intercept),
+        affine,
+    )
+
+
+def _check_room(path: Path, *, offset: int, frame_bytes: int, n_frames: int, n_bytes: int) -> None:
+    """Refuse a header that announces more than its file can hold, before room is made for it."""
+    announced = offset + frame_bytes * n_frames
+    with path.open("rb") as file:
+        is_packed = file.read(2) == b"\x1f\x8b"
+    if announced <= (n_bytes * _MOST_UNPACKED if is_packed else n_bytes):
+        return
+    found = (
+        f"the header announces {announced:,} bytes, more than a packed file of {n_bytes:,} can hold"
+        if is_packed
+        else f"the file ends in frame {max(n_bytes - offset, 0) // frame_bytes + 1} of the {n_frames} "
+        "that its header announces"
+    )
+    raise InputError(
+        f"{path}: {found}; it is truncated or its header is wrong, so copy or make it again"
     )
 
 
@@ -180,7 +267,7 @@ def read_frames(header: ImageHeader) -> Iterator[NDArray[Any]]:
         only after the last frame, so nothing read before counts until the iterator is exhausted.
     """
     path = header.path
-    buffer = np.empty(int(np.prod(header.shape)) * header.dtype.itemsize, dtype=np.uint8)
+    buffer = np.empty(math.prod(header.shape) * header.dtype.itemsize, dtype=np.uint8)
     frame = buffer.view(header.dtype)
     with _opened(path) as stream, _damage_named(path):
         _skip(stream, header.offset)
@@ -192,12 +279,12 @@ def read_frames(header: ImageHeader) -> Iterator[NDArray[Any]]:
                     "make it again"
                 )
             yield frame
-        n_extra = 0
-        while chunk := stream.read(_CHUNK_BYTES):
-            n_extra += len(chunk)
-        if n_extra:
+        # A little more tells enough; behind it a gzip stream may hide a terabyte.
+        extra = len(stream.read(_CHUNK_BYTES))
+        if extra:
+            more = "or more " if extra == _CHUNK_BYTES else ""
             raise InputError(
-                f"{path}: {n_extra} bytes follow the {header.n_frames} frames that its header "
+                f"{path}: {extra} {more}bytes follow the {header.n_frames} frames that its header "
                 "announces; the header is wrong, so make the file again"
             )
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from connectrial.data import FloatArray
 from connectrial.errors import InputError
+from connectrial.reading import MOST_SERIES_BYTES, read_bytes
 
 MISSING = ("n/a", "N/A", "NA", "NaN", "nan", "")
 """Cells that hold no number, as BIDS, R, pandas and numpy write them."""
@@ -58,14 +59,7 @@ def open_numbers(path: Path) -> NumberText:
 
 def _read_bytes(path: Path) -> bytes:
     """Return a text file as UTF-8 bytes with newline line ends and no byte-order mark."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: this is a folder; name a file") from None
-    except PermissionError:
-        raise InputError(f"{path}: this file may not be read; change its permissions") from None
+    data = read_bytes(path, most_bytes=MOST_SERIES_BYTES)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
             data = data.decode("utf-16").encode()

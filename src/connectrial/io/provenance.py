@@ -10,6 +10,7 @@ from typing import Any
 
 from connectrial.errors import InputError
 from connectrial.io.files import write_atomic
+from connectrial.reading import read_json_object
 
 #: Files above this are known by size and time of change instead of by their bytes.
 LARGEST_DIGESTED_BYTES = 64 * 1024**2
@@ -65,10 +66,9 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Read a JSON object; None where the file is absent or is no JSON object."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json_object(path)
+    except InputError:
         return None
-    return content if isinstance(content, dict) else None
 
 
 def is_current(sidecar: Path, data: Path, *, made_from: str) -> dict[str, Any] | None:

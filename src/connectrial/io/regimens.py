@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from connectrial.errors import InputError, did_you_mean
 from connectrial.io.clinical_columns import find_column
 from connectrial.io.tables import normalise_subject, read_table, to_numbers
+from connectrial.reading import parse_toml, read_utf8
 
 _KEYS = ("title", "source", "stand_in", "times_h", "dose")
 _NUMBERS = ("start_h", "duration_h", "amount_mg_kg", "rate_mg_kg_h", "weight_kg")
@@ -90,19 +89,12 @@ def read_regimen(name: str | Path) -> RegimenFile:
             f"{', '.join(known)}{did_you_mean(text, known, listing=False)}"
         )
     if path.suffix.lower() == ".toml":
-        try:
-            content = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: is no text in UTF-8 ({error})") from None
-        return _from_toml(content, name=path.stem, place=str(path))
+        return _from_toml(read_utf8(path), name=path.stem, place=str(path))
     return _from_table(path)
 
 
 def _from_toml(content: str, *, name: str, place: str) -> RegimenFile:
-    try:
-        raw: dict[str, Any] = tomllib.loads(content)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{place}: is no valid TOML ({error})") from None
+    raw = parse_toml(content.replace("\r\n", "\n"), where=place)
     problems = [
         f"{place}: there is no key {key!r}{did_you_mean(key, _KEYS)}"
         for key in raw

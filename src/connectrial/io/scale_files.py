@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from connectrial.errors import InputError, did_you_mean
+from connectrial.reading import read_toml
 from connectrial.scales import Scale, scale_from_plain
 
 
@@ -57,10 +58,5 @@ def read_scale(name: str | Path) -> Scale:
         source = files("connectrial") / "scale_files" / f"{shipped.lower()}.toml"
         return scale_from_plain(tomllib.loads(source.read_text(encoding="utf-8")), where=shipped)
     path = Path(text)
-    try:
-        raw = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError:
-        raise InputError(f"{path}: there is no such file; a scale's definition is TOML") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: is not valid TOML ({error})") from None
+    raw = read_toml(path, advice="; a scale's definition is TOML")
     return scale_from_plain(raw, where=str(path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from connectrial.errors import InputError
 from connectrial.io.clinical_columns import (
     TableMap,
     find_column,
@@ -23,6 +23,7 @@ from connectrial.io.clinical_columns import (
 )
 from connectrial.io.names import natural_key
 from connectrial.io.tables import RawTable, read_table
+from connectrial.reading import read_json_object
 
 COLUMNS = ["subject", "session", "day", "date", "variable", "value", "file", "row"]
 _TABLES = (".tsv", ".csv", ".xlsx")
@@ -238,12 +239,12 @@ def _with_missing_codes(reading: Reading, table: RawTable) -> RawTable:
     if not path.is_file():
         return table
     try:
-        dictionary = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        reading.problems.append(f"{path}: this is not valid JSON ({error})")
+        dictionary = read_json_object(path)
+    except InputError as error:
+        reading.problems += error.problems
         return table
     frame = table.frame.copy()
-    for column, entry in dictionary.items() if isinstance(dictionary, dict) else ():
+    for column, entry in dictionary.items():
         codes = entry.get("MissingValues") if isinstance(entry, dict) else None
         if codes is None or column not in frame:
             continue

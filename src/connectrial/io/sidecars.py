@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable
@@ -16,6 +15,7 @@ from connectrial.io.func_files import FuncFile
 from connectrial.io.hcp import MOTION_FILE, read_hcp_motion
 from connectrial.io.names import RUN_ENTITIES, parse_entities
 from connectrial.io.number_text import read_columns
+from connectrial.reading import read_json_object
 
 # fMRIPrep before 1.2 (2018).
 _OLD_NAMES = {
@@ -106,19 +106,7 @@ def read_dataset_description(path: Path) -> dict[str, Any]:
         When there is none, or it is no JSON object.
     """
     file = path / "dataset_description.json" if path.is_dir() else path
-    return _load_json(file)
-
-
-def _load_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: this is not valid JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: the JSON must be an object with keys, as in {{...}}")
-    return content
+    return read_json_object(file)
 
 
 class Sidecars:
@@ -212,7 +200,7 @@ class Sidecars:
 
     def _read_time(self, path: Path) -> float | None:
         try:
-            content = _load_json(path)
+            content = read_json_object(path)
         except InputError as error:
             self.problems += error.problems
             return None

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from connectrial.data import FloatArray, Grayordinates
 from connectrial.errors import InputError
 from connectrial.io.nifti import believable_repetition_time
+from connectrial.io.xml_guard import check_gifti
+from connectrial.reading import read_bytes, require_file
 
 STRUCTURES = ("CORTEX_LEFT", "CORTEX_RIGHT")
 """How CIFTI calls the hemispheres, in the order in which pairs of files are given."""
@@ -24,6 +26,7 @@ _BACKGROUND = frozenset(
     | {"background+freesurfer_defined_medial_wall", "freesurfer_defined_medial_wall"}
 )
 _SIDES = ("left", "right")
+_MOST_BYTES = 1 << 32
 _HEAD_BYTES = 1 << 16  # reaches beyond the first data array's attributes
 _STATED_STRUCTURES = {"CortexLeft": 0, "CortexRight": 1}
 
@@ -65,8 +68,7 @@ def read_surface_header(path: Path) -> SurfaceHeader:
     InputError
         If the file is absent or no GIFTI.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such surface file")
+    require_file(path, what="surface file")
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES).decode("utf-8", errors="replace")
     n_arrays = re.search(r'<GIFTI[^>]*\bNumberOfDataArrays="(\d+)"', head)
@@ -136,19 +138,20 @@ def read_surface_labels(path: Path, *, hemisphere: int) -> tuple[NDArray[np.int3
     InputError
         If the file is absent, damaged, or says that it is of the other hemisphere.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such label file")
+    n_bytes = require_file(path, what="label file", most_bytes=_MOST_BYTES)
     if path.name.endswith(".annot"):
         _check_side(path, None, hemisphere)
-        return _read_annot(path)
+        return _read_annot(path, n_bytes)
     image = _load_gifti(path)
     if len(image.darrays) != 1:
         raise InputError(f"{path}: {len(image.darrays)} data arrays; a label file has one")
     _check_side(path, image, hemisphere)
     values = np.asarray(image.darrays[0].data).ravel()
-    if (values % 1 != 0).any():
+    if values.dtype.kind not in "iuf" or (values % 1 != 0).any():
         raise InputError(f"{path}: labels must be whole numbers")
     table = image.labeltable.get_labels_as_dict()
+    if values.size and max(abs(values.min()), abs(values.max())) > np.iinfo(np.int32).max:
+        raise InputError(f"{path}: a label is {values.max():g}, which is more than 32 bits hold")
     return values.astype(np.int32), {int(key): str(name) for key, name in table.items()}
 
 
@@ -184,8 +187,6 @@ def _rows_of_hemispheres(sizes: list[int]) -> Grayordinates:
 
 
 def _read_frames(path: Path, hemisphere: int) -> FloatArray:
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such surface file")
     image = _load_gifti(path)
     _check_side(path, image, hemisphere)
     arrays = [np.asarray(one.data, dtype=np.float64) for one in image.darrays]
@@ -203,19 +204,22 @@ def _read_frames(path: Path, hemisphere: int) -> FloatArray:
 
 def _load_gifti(path: Path) -> Any:  # noqa: ANN401  nibabel is untyped
     import nibabel as nib
-    from nibabel.filebasedimages import ImageFileError
 
+    data = read_bytes(path, what="surface file", most_bytes=_MOST_BYTES)
+    if data.startswith(b"\x1f\x8b"):
+        raise InputError(f"{path}: the file is compressed; unpack it with gunzip")
+    check_gifti(data, path)
     try:
-        image: Any = nib.load(path)
+        image: Any = nib.GiftiImage.from_bytes(data)
+        if not len(image.darrays):
+            raise ValueError("it holds no data array")
     except (
-        *(ImageFileError, ExpatError, zlib.error, OSError, EOFError),
+        *(ExpatError, zlib.error, OSError, EOFError, OverflowError, StopIteration),
         *(ValueError, KeyError, IndexError, AttributeError, AssertionError, TypeError),
     ) as error:
         raise InputError(
             f"{path}: the surface file is damaged or no GIFTI ({error}); copy or make it again"
         ) from error
-    if not isinstance(image, nib.GiftiImage):
-        raise InputError(f"{path}: a GIFTI file is needed; this is a {type(image).__name__}")
     return image
 
 
@@ -238,10 +242,17 @@ def _check_side(path: Path, image: Any, hemisphere: int) -> None:  # noqa: ANN40
         )
 
 
-def _read_annot(path: Path) -> tuple[NDArray[np.int32], dict[int, str]]:
+def _read_annot(path: Path, n_bytes: int) -> tuple[NDArray[np.int32], dict[int, str]]:
     import nibabel as nib
 
     read_annot: Any = nib.freesurfer.io.read_annot
+    with path.open("rb") as file:
+        n_vertices = int.from_bytes(file.read(4), "big")
+    if 8 * n_vertices > n_bytes:
+        raise InputError(
+            f"{path}: this is no FreeSurfer annotation that can be read (it announces {n_vertices} "
+            f"vertices in {n_bytes} bytes)"
+        )
 
     try:
         labels, _, names = read_annot(path)

@@ -18,6 +18,7 @@ import pandas as pd
 
 from connectrial.errors import InputError
 from connectrial.io.names import normalise_session, normalise_subject
+from connectrial.reading import MOST_TABLE_BYTES, read_bytes
 
 __all__ = ["RawTable", "normalise_session", "normalise_subject", "read_table", "to_numbers"]
 
@@ -164,14 +165,7 @@ def shorten(sentences: Sequence[str], *, what: str) -> list[str]:
 
 
 def _read_file(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: this is a folder; name a CSV, TSV or XLSX file") from None
-    except PermissionError:
-        raise InputError(f"{path}: this file may not be read; change its permissions") from None
+    data = read_bytes(path, wanted="CSV, TSV or XLSX file", most_bytes=MOST_TABLE_BYTES)
     if not data.strip(b" \t\r\n\0"):
         raise InputError(f"{path}: the file is empty; a table needs a row of column names")
     opening = data[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower()

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import datetime
 import io
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from connectrial.errors import InputError
+from connectrial.io.xml_guard import refuse_entities
+
+_MOST_UNPACKED_BYTES = 1 << 26  # openpyxl needs some 50 times as much memory
+_MOST_MEMBERS = 2000
+_MOST_CELLS = 2_000_000
 
 
 def read_sheet(
@@ -40,6 +46,7 @@ def read_sheet(
         When the file is damaged, the sheet is not there or must be chosen, cells are merged, or a
         formula has no stored value.
     """
+    _check_archive(path, data)
     book, formulas = _open(path, data, values=True), _open(path, data, values=False)
     name = _choose(path, book, sheet, notes)
     values, source = book[name], formulas[name]
@@ -69,14 +76,49 @@ def read_sheet(
 
 def _open(path: Path, data: bytes, *, values: bool) -> Any:  # noqa: ANN401  openpyxl has no usable type here
     import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
 
     try:
-        return openpyxl.load_workbook(io.BytesIO(data), data_only=values)
-    except (zipfile.BadZipFile, KeyError, ValueError, InvalidFileException):
-        raise InputError(
-            f"{path}: this is a zip archive but no readable Excel workbook; save it as .xlsx or CSV"
-        ) from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about styles and drawings, which nobody asked for
+            book = openpyxl.load_workbook(io.BytesIO(data), data_only=values)
+    except Exception:
+        raise _unreadable(path) from None
+    for sheet in book.worksheets:
+        if sheet.max_row * sheet.max_column > _MOST_CELLS:
+            raise InputError(
+                f"{path}: sheet {sheet.title!r} reaches to row {sheet.max_row:,} and column "
+                f"{sheet.max_column:,}, which are {sheet.max_row * sheet.max_column:,} cells (at most "
+                f"{_MOST_CELLS:,}); delete what stands far from the table, or save it as CSV"
+            )
+    return book
+
+
+def _unreadable(path: Path) -> InputError:
+    return InputError(
+        f"{path}: this is a zip archive but no readable Excel workbook; save it as .xlsx or CSV"
+    )
+
+
+def _check_archive(path: Path, data: bytes) -> None:
+    """Refuse an archive that unpacks to what no table is, before any of it is unpacked."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+            unpacked = sum(one.file_size for one in members)
+            if unpacked > _MOST_UNPACKED_BYTES or len(members) > _MOST_MEMBERS:
+                raise InputError(
+                    f"{path}: the workbook unpacks to {unpacked / 1e6:,.0f} MB in {len(members)} "
+                    f"parts (at most {_MOST_UNPACKED_BYTES / 1e6:,.0f} MB in {_MOST_MEMBERS}); "
+                    "save the sheet as CSV"
+                )
+            for one in members:
+                if one.filename.endswith((".xml", ".rels")):
+                    with archive.open(one) as stream:
+                        refuse_entities(iter(lambda: stream.read(4096), b""), path)
+    except InputError:
+        raise
+    except Exception:
+        raise _unreadable(path) from None
 
 
 def _choose(path: Path, book: Any, sheet: str | None, notes: list[str]) -> str:  # noqa: ANN401

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from connectrial.io.simulated import (
 )
 from connectrial.plan.scores import item_columns
 from connectrial.plan.systems import plan_systems
+from connectrial.reading import read_toml
 from connectrial.run.survey_tables import read_definitions
 from connectrial.scales import Scale
 from connectrial.simulate import Facts, SimulatedStudy, read_facts, simulate_study
@@ -140,10 +140,7 @@ def _read_truth(study_file: Path, truth: Path | None) -> tuple[Path | None, Fact
         if truth is not None:
             raise InputError(f"{truth}: there is no such truth file")
         return None, Facts()
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StudyFileError(f"{path}: is no valid TOML ({error})") from None
+    raw = read_toml(path, what="truth file", error=StudyFileError)
     return path, read_facts(raw, where=str(path))
 
 

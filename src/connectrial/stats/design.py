@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from connectrial.errors import ModelError
+from connectrial.stats.formula_guard import check_factors, check_size
 from connectrial.stats.grammar import ParsedFormula, parse_formula
 from connectrial.stats.model_frame import Coding as Coding  # part of this module's interface
 from connectrial.stats.model_frame import read_frame
@@ -354,12 +355,20 @@ def _variables(fixed: str) -> list[str]:
     from formulaic import Formula
     from formulaic.errors import FormulaicError
 
+    check_size(fixed)
     try:
         formula = Formula(fixed)
         names = {str(name) for name in formula.required_variables}
         factors = {str(factor) for term in formula for factor in term.factors}
     except (FormulaicError, SyntaxError, AttributeError) as error:
         raise ModelError(f"formula {fixed!r}: cannot be read: {error}") from error
+    evaluated = {
+        str(factor.expr)
+        for term in formula
+        for factor in term.factors
+        if factor.eval_method.value == "python"
+    }
+    check_factors(fixed, sorted(evaluated))
     return sorted(names.union(*(_transformed(factor) for factor in factors)))
 
 
