@@ -9,6 +9,7 @@ from connectrial.report.blocks import Block, Section, analysis_blocks, figure_bl
 from connectrial.report.cells import plain_table
 from connectrial.report.panel import Panel
 from connectrial.report.source import table
+from connectrial.report.time_axis import time_axis_panel, visit_hours
 from connectrial.results import Results
 
 _DOSES = ("start_h", "duration_h", "amount_mg_kg")
@@ -20,7 +21,10 @@ def exposure_section(results: Results) -> Section | None:
     own = [one for one in results.analyses if one.what in ("exposure", "exposure response")]
     if not own:
         return None
-    blocks: list[Block] = [*figure_block(concentration_panel(results))]
+    blocks: list[Block] = [
+        *figure_block(concentration_panel(results)),
+        *figure_block(time_axis_panel(results)),
+    ]
     for result in own:
         blocks += analysis_blocks(results, result)
     people = table(results, "exposure")
@@ -55,7 +59,7 @@ def concentration_panel(results: Results) -> Panel | None:
         people=curves,
         measured=measured,
         scans_h={
-            name: h for name, h in _visit_hours(results).items() if 0 <= h <= _ENDS_SHOWN * last
+            name: h for name, h in visit_hours(results).items() if 0 <= h <= _ENDS_SHOWN * last
         },
     )
     points = "" if measured is None else " Points are measured, enantiomers added up."
@@ -91,15 +95,3 @@ def _measured(results: Results, last: float) -> pd.DataFrame | None:
         return None
     shown = samples.loc[samples["time_h"].between(0, _ENDS_SHOWN * last)]
     return shown if len(shown) else None
-
-
-def _visit_hours(results: Results) -> dict[str, float]:
-    exposure = results.study.get("exposure") or {}
-    own = exposure.get("visit_h") or {}
-    hours = {}
-    for visit in results.study.get("visit") or ():
-        day = visit.get("day")
-        value = own.get(visit["name"], None if day is None else 24.0 * float(day))
-        if value is not None:
-            hours[str(visit["name"])] = float(value)
-    return hours

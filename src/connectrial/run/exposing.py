@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from connectrial.data import FloatArray
 from connectrial.errors import ConnectrialError, InputError
 from connectrial.io.names import normalise_subject
 from connectrial.io.regimens import RegimenFile, read_regimen, shipped_regimens
@@ -22,6 +23,9 @@ from connectrial.trial.compartments import find_model
 from connectrial.trial.pharmacokinetics import solve_checked
 
 _CURVE_POINTS = 121
+_FADING_H = 8.0
+_AROUND_H = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # hours after a dose begins or ends
+_MOST_EDGES = 80
 
 
 def read_exposure(
@@ -285,7 +289,7 @@ def exposure_tables(plan: Plan) -> dict[str, pd.DataFrame]:
     people = set(plan.people.subjects.loc[plan.people.subjects["included"], "subject"].astype(str))
     exposure = found.person.reset_index()
     exposure["weight_kg"] = exposure["subject"].map(found.weight_kg)
-    exposure["reason"] = exposure["subject"].map(found.reason).fillna("")
+    exposure["reason"] = [found.reason.get(str(name), "") for name in exposure["subject"]]
     return {
         "exposure": exposure,
         "doses": _doses(plan, people),
@@ -314,10 +318,10 @@ def _curves(plan: Plan, people: list[str]) -> pd.DataFrame:
     edges = {
         float(t) for n in dosed for t in found.doses[n]["start_h"] + found.doses[n]["duration_h"]
     }
-    last = max(ends) * 1.25 + 0.5
-    grid = np.unique(
-        [*np.linspace(0, last, _CURVE_POINTS), *(list(edges) if len(edges) < 40 else [])]
-    )
+    starts = {float(t) for n in dosed for t in found.doses[n]["start_h"]}
+    # An hour's infusion has faded hours later; a long one is mostly seen while it lasts.
+    last = max(max(ends) * 1.25, max(ends) + _FADING_H)
+    grid = _grid(starts, edges, last)
     model = find_model(section.model)
     tables = []
     for name in dosed:
@@ -326,3 +330,13 @@ def _curves(plan: Plan, people: list[str]) -> pd.DataFrame:
         table.insert(0, "subject", name)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
+
+
+def _grid(starts: set[float], ends: set[float], last: float) -> FloatArray:
+    """Return the times of a curve: even ones, and some around every dose, or its peak would be missed."""
+    even = np.linspace(0, last, _CURVE_POINTS)
+    if len(starts | ends) > _MOST_EDGES:
+        return even
+    near = [*starts, *ends, *(t + h for t in starts | ends for h in _AROUND_H)]
+    times: FloatArray = np.unique([*even, *(t for t in near if t <= last)])
+    return times

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from connectrial.errors import StudyFileError
-from connectrial.simulate.facts import Facts
+from connectrial.simulate.facts import Facts, check_names
 from connectrial.simulate.recruiting import Recruited
 from connectrial.study import Study
 from connectrial.study_trial import SafetySection, VolumesSection
@@ -78,6 +78,8 @@ def draw_doses(
 ) -> pd.DataFrame:
     """Draw each person's doses: the template's, its rate capped for those who did not tolerate it.
 
+    Where the truth file gives cohorts amounts of their own, the template is scaled to them.
+
     Parameters
     ----------
     template : DataFrame
@@ -97,9 +99,19 @@ def draw_doses(
         treated = treated.loc[treated["arm"].isin(section.arms)]
     names = list(treated["subject"])
     capped = set(rng.permutation(names)[: how.get("n_capped", 0)])
+    cohort = people.set_index("subject")["cohort"]
+    asked: Mapping[str, float] = how.get("amounts_mg_kg", {})
+    problems: list[str] = []
+    check_names(problems, asked, list(cohort.unique()), what="[doses] amounts_mg_kg")
+    if problems:
+        raise StudyFileError(problems)
+    whole = float(_amounts(template).sum())
     pieces = []
     for name in names:
         mine = template.assign(subject=name)
+        if cohort[name] in asked:
+            given = [c for c in ("amount_mg_kg", "rate_mg_kg_h") if c in mine]
+            mine[given] = (mine[given] * asked[cohort[name]] / whole).round(6)
         if name in capped and "rate_mg_kg_h" in mine:
             lowest = float(mine["rate_mg_kg_h"].min())
             cap = max(lowest, how.get("cap_mean", np.inf) + how.get("cap_sd", 0.0) * rng.normal())
@@ -107,6 +119,13 @@ def draw_doses(
         pieces.append(mine)
     found = pd.concat(pieces, ignore_index=True) if pieces else template.iloc[:0].assign(subject="")
     return found[["subject", *[c for c in found if c != "subject"]]]
+
+
+def _amounts(doses: pd.DataFrame) -> pd.Series:
+    """Return the amount of each dose, mg/kg."""
+    rate = doses.get("rate_mg_kg_h", pd.Series(np.nan, index=doses.index))
+    given = doses.get("amount_mg_kg", pd.Series(np.nan, index=doses.index))
+    return given.astype(float).fillna(rate.astype(float) * doses["duration_h"].astype(float))
 
 
 def add_highest_rate(recruited: Recruited, facts: Facts, doses: pd.DataFrame) -> Recruited:

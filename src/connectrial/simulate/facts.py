@@ -68,6 +68,7 @@ _KEYS: dict[str, dict[str, str]] = {
     "volumes": {"share": "number", "cv": "number", "correlation": "numbers by name"},
     "doses": {
         "regimen": "text",
+        "amounts_mg_kg": "numbers by name",
         "column": "text",
         "n_capped": "count",
         "cap_mean": "number",
