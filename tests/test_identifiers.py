@@ -19,6 +19,8 @@ from connectrial.io.ids import codes_for, read_codes, read_exclusions
 from connectrial.report.cells import tsv_text
 from connectrial.report.identifiers import people_named, with_codes, without_hidden
 from connectrial.report.saving import save_report
+from connectrial.report.scan_links import with_pages
+from connectrial.report.scan_views import pages_table, person_views
 from connectrial.run.excluding import exclude_listed
 from tiny import PARCELS, series_path, write_series
 
@@ -70,6 +72,9 @@ def ran(tmp_path_factory):
 def everything(out):
     """All text that leaves the lab: the page, its downloads, figures and their data."""
     page = (out / "report.html").read_text()
+    beside = [*(out / "people").iterdir(), out / "scans.html"]
+    assert len(beside) > 2
+    page += "".join(one.name + one.read_text() for one in beside)
     texts = [re.sub(r'base64,[^"]+', "", page)]
     for kind, packed in re.findall(r"data:([a-z/-]+);base64,([^\"]+)", page):
         raw = base64.b64decode(packed)
@@ -137,7 +142,9 @@ def test_codes_stay_and_do_not_come_from_the_seed(ran, tmp_path):
     codes, page = (out / "ids.tsv").read_text(), (out / "report.html").read_text()
     again = load_results(out)
     mine = codes_for(out, people_named(again))
-    assert render_report(with_codes(again, mine)) == page
+    coded = with_codes(again, mine)
+    listed = pages_table(person_views(coded, None, codes=mine))
+    assert render_report(with_pages(coded, listed)) == page
     assert (out / "ids.tsv").read_text() == codes
     other = codes_for(tmp_path, people_named(results))
     assert other == read_codes(tmp_path / "ids.tsv")
@@ -325,26 +332,31 @@ def quoted(text):
 
 
 def test_hostile_text_makes_no_element_and_no_attribute(hostile, ran):
-    """Law: a page of hostile names has the elements and attributes of any other page."""
-    page = (hostile / "report.html").read_text()
-    found, usual = elements(page), elements((ran[2] / "report.html").read_text())
-    assert found.tags - usual.tags <= {"br"}
-    assert found.attributes - usual.attributes == set()
-    assert page.count("<script") == 1
-    for text in ("&lt;script&gt;alert(1)&lt;/script&gt;", "$\\frac{1}{0}$"):
-        assert text in page
-    assert "\u202e" not in page
-    assert "a\ufffdb\ufffdc" in page
+    """Law: pages of hostile names have the elements and attributes of any other page."""
     html5lib = pytest.importorskip("html5lib")
-    document = html5lib.parse(page, namespaceHTMLElements=False)
-    assert len(list(document.iter("script"))) == 1
-    assert not [
-        (one.tag, name)
-        for one in document.iter()
-        if isinstance(one.tag, str)
-        for name in one.attrib
-        if str(name).lower().startswith("on")
-    ]
+    people = [f"people/{one.name}" for one in (hostile / "people").iterdir()]
+    usual_people = next((ran[2] / "people").iterdir()).name
+    usual_report = elements((ran[2] / "report.html").read_text())
+    for name in ("report.html", "scans.html", *people[:2]):
+        page = (hostile / name).read_text()
+        other = f"people/{usual_people}" if name.startswith("people") else name
+        found, usual = elements(page), elements((ran[2] / other).read_text())
+        assert found.tags - usual.tags - usual_report.tags <= {"br"}
+        assert found.attributes - usual.attributes - usual_report.attributes == set(), name
+        assert page.count("<script") == 1
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+        assert not {"\u202e", "\u2066"} & set(page)
+        assert "a\ufffdb\ufffdc" in page
+        document = html5lib.parse(page, namespaceHTMLElements=False)
+        assert len(list(document.iter("script"))) == 1
+        assert not [
+            (one.tag, key)
+            for one in document.iter()
+            if isinstance(one.tag, str)
+            for key in one.attrib
+            if str(key).lower().startswith("on")
+        ]
+    assert "$\\frac{1}{0}$" in (hostile / "report.html").read_text()
 
 
 def test_hostile_drawings_stay_drawings(hostile):

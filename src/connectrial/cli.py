@@ -67,6 +67,10 @@ Identifiers = Annotated[
         "who); keep: under their own",
     ),
 ]
+NoPages = Annotated[
+    bool,
+    typer.Option("--no-pages", help="No page for each person, and none of all scans to be rated"),
+]
 Exclude = Annotated[
     Path | None,
     typer.Option(
@@ -120,7 +124,7 @@ def demo(
     console = _console()
     with _progress(console) as progress:
         found = run_demo(out, n_jobs=n_jobs, seed=seed, progress=progress)
-    page = save_report(found.results, found.folder)
+    page = save_report(found.results, found.folder, n_jobs=n_jobs)
     console.print("[bold]Simulated data.[/] Known truth and what was found:")
     _print_table(console, found.recovery)
     console.print(found.summary)
@@ -200,6 +204,7 @@ def run(
     n_jobs: Jobs = 1,
     exclude: Exclude = None,
     identifiers: Identifiers = "codes",
+    no_pages: NoPages = False,
 ) -> None:
     """Run a study: scans to FC, FC and scores to results, results to one report.
 
@@ -222,6 +227,7 @@ def run(
         n_jobs=n_jobs,
         exclude=exclude,
         identifiers=identifiers,
+        pages=not no_pages,
     )
 
 
@@ -229,8 +235,12 @@ def run(
 def report(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of an earlier run")],
     identifiers: Identifiers = "codes",
+    no_pages: NoPages = False,
+    n_jobs: Annotated[
+        int, typer.Option("--n-jobs", "-j", help="Processes for the pages; -1: all cores")
+    ] = 1,
 ) -> None:
-    """Make the report again from saved results.
+    """Make the report again from saved results, and the pages whose scans changed.
 
     Example: connectrial report results
     """
@@ -238,9 +248,11 @@ def report(
     from connectrial.run import load_results
 
     naming = _naming(identifiers)
+    _check_jobs(n_jobs)
     results = load_results(out)
     console = _console()
-    _print_where(console, save_report(results, out, identifiers=naming), out)
+    page = save_report(results, out, identifiers=naming, pages=not no_pages, n_jobs=n_jobs)
+    _print_where(console, page, out)
 
 
 @app.command()
@@ -451,6 +463,7 @@ def _run(
     n_jobs: int,
     exclude: Path | None,
     identifiers: str,
+    pages: bool,
 ) -> None:
     from connectrial.errors import InputError
     from connectrial.run import run_plan
@@ -463,8 +476,7 @@ def _run(
             "--participant-label and --session-label: belong to '--level participant'; the group level "
             "takes everyone that the study includes"
         )
-    if n_jobs == 0 or n_jobs < -1:
-        raise InputError(f"--n-jobs: is {n_jobs}; allowed are 1 and more, or -1 for all cores")
+    _check_jobs(n_jobs)
     plan = _plan(
         study,
         subjects=subjects,
@@ -492,7 +504,15 @@ def _run(
     from connectrial.run.describing import print_answer
 
     print_answer(results, console)
-    _print_where(console, save_report(results, out, identifiers=naming), out)
+    page = save_report(results, out, identifiers=naming, pages=pages, n_jobs=n_jobs)
+    _print_where(console, page, out)
+
+
+def _check_jobs(n_jobs: int) -> None:
+    from connectrial.errors import InputError
+
+    if n_jobs == 0 or n_jobs < -1:
+        raise InputError(f"--n-jobs: is {n_jobs}; allowed are 1 and more, or -1 for all cores")
 
 
 def _naming(identifiers: str) -> Literal["codes", "keep"]:
@@ -666,6 +686,7 @@ def _bids_app(
     ] = 1,
     exclude: Exclude = None,
     identifiers: Identifiers = "codes",
+    no_pages: NoPages = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version")
     ] = False,
@@ -687,6 +708,7 @@ def _bids_app(
         n_jobs=n_jobs,
         exclude=exclude,
         identifiers=identifiers,
+        pages=not no_pages,
     )
 
 

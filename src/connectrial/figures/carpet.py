@@ -82,7 +82,7 @@ def plot_carpet(
         _trace(ax, time, values, name=name, kept=kept, seconds=seconds)
         if name.startswith("FD") and max_fd_mm is not None:
             ax.axhline(max_fd_mm, color=_CENSORED, linewidth=0.9, linestyle=(0, (4, 2)))
-    order, bounds, names = _by_network(networks)
+    order, bounds, names = by_network(networks)
     for ax, (name, values) in zip(axes[len(traces) :], panels, strict=True):
         _carpet(ax, values[:, order], time=time, seconds=seconds, name=name)
         _label_networks(ax, bounds, names)
@@ -142,7 +142,7 @@ def _label_networks(ax: Axes, bounds: Sequence[int], names: Sequence[str]) -> No
     ax.tick_params(axis="y", length=0, labelsize=7)
 
 
-def _by_network(networks: Sequence[str]) -> tuple[np.ndarray[Any, Any], list[int], list[str]]:
+def by_network(networks: Sequence[str]) -> tuple[np.ndarray[Any, Any], list[int], list[str]]:
     """Return the order of parcels, where each network begins and ends, and the names."""
     names = list(dict.fromkeys(networks))
     code = np.array([names.index(name) for name in networks], dtype=np.intp)

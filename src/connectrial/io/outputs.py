@@ -30,6 +30,8 @@ from connectrial.results import (
 )
 
 _NAME = "connectrial"
+#: Columns of ``scan_files.tsv`` that name files, relative to the output folder.
+FILE_COLUMNS = ("matrix", "parcels", "frames", "carpet_before", "carpet_after")
 _TEXT_COLUMNS = {"subject", "session", "run"}
 #: Tables in the order in which a reader wants them; each is a file of its own.
 _TABLES = {
@@ -65,6 +67,7 @@ _TABLES = {
     "doses": "Doses of each dosed person, as amounts over a duration",
     "concentrations": "Modelled concentrations of each dosed person over time, ng/ml",
     "samples": "Measured concentrations, enantiomers added up, after the rule for small values",
+    "scan_files": "Where each run's own files lie; empty where there is none",
     "truth": "What was simulated beside what was found",
 }
 
@@ -330,7 +333,7 @@ def _typed(table: pd.DataFrame, known: Mapping[str, Any]) -> pd.DataFrame:
                 table["visit"] = pd.Categorical(table["visit"], categories=order, ordered=True)
                 break
     text = ("reason", "reasons", "left_out", "missing_parcels", "session", "run", "by", "by_factor")
-    for column in text:
+    for column in (*text, *FILE_COLUMNS):
         if column in table:
             table[column] = table[column].fillna("")
     return table

@@ -477,7 +477,7 @@ def _scans(
         if not reason and visit is None:
             reason = f"session {scan.session!r} belongs to no visit"
         if not reason:
-            reason = _censor(study.censoring, survey, scan, kept)
+            reason = censor_scan(study.censoring, survey, scan, kept)
         fd_mm = survey.fd_mm.get(scan.name)
         rows.append(
             {
@@ -577,7 +577,7 @@ def _denoising_problems(study: Study, survey: Survey) -> list[str]:
     return [f"[denoising]: {problem}" for problem in found]
 
 
-def _censor(
+def censor_scan(
     censoring: CensoringSection, survey: Survey, scan: Scan, kept: dict[str, BoolArray]
 ) -> str:
     """Note the kept frames of a run; return why it cannot be used, if so."""

@@ -75,14 +75,47 @@ def render_sections(results: Results, sections: Sequence[Section]) -> str:
         "stand_ins": stand_ins(results),
         "facts": _facts(results),
     }
-    page = _environment().get_template("report.html")
-    css, js = _template("report.css") + live_styles(), _template("report.js") + live_scripts()
-    return page.render(
+    return render_page(
+        "report.html",
+        styles=[_template("report.css"), live_styles()],
+        scripts=[_template("report.js"), live_scripts()],
         head=head,
         sections=sections,
-        policy=content_policy(scripts=[js], styles=[css]),
-        css=Markup(css),  # noqa: S704 - our own file
-        js=Markup(js),  # noqa: S704 - our own file
+    )
+
+
+def render_page(
+    template: str,
+    *,
+    styles: Sequence[str],
+    scripts: Sequence[str],
+    **values: Any,  # noqa: ANN401 - whatever the template shows
+) -> str:
+    """Render a template of ours with its style, its script and a policy that allows no other.
+
+    Parameters
+    ----------
+    template : str
+        Name of the template, which shows `policy`, `css`, `js` and `values`.
+    styles, scripts : sequence of str
+        Files of our own, joined to one style and one script.
+    **values
+        What the template shows; text in it is escaped.
+
+    Returns
+    -------
+    str
+    """
+    css, js = "".join(styles), "".join(scripts)
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            policy=content_policy(scripts=[js], styles=[css]),
+            css=Markup(css),  # noqa: S704 - our own file
+            js=Markup(js),  # noqa: S704 - our own file
+            **values,
+        )
     )
 
 

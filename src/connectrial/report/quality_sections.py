@@ -11,6 +11,7 @@ from connectrial.figures.quality import MEASURES
 from connectrial.report import quality_panels, trial_panels
 from connectrial.report.blocks import Block, Section, analysis_blocks, figure_block, table_block
 from connectrial.report.cells import Cell, Table, plain_table
+from connectrial.report.scan_links import page_links
 from connectrial.report.source import table
 from connectrial.results import Result, Results
 
@@ -179,7 +180,12 @@ def _scans(results: Results) -> list[Block]:
     quality = table(results, "quality")
     if quality is None or "carpets" not in quality:
         return []
-    drawn = quality[quality["carpets"].astype("object").fillna("").map(str) != ""]
+    pages = page_links(results)
+    pictures = quality["carpets"].astype("object").fillna("").map(str)
+    sessions = quality["session"].fillna("").map(str)
+    keys = list(zip(quality["subject"].map(str), sessions, strict=True))
+    linked = quality.assign(carpets=pictures, page=[pages.get(key, "") for key in keys])
+    drawn = linked[(linked["carpets"] != "") | (linked["page"] != "")]
     if drawn.empty:
         return []
     columns = {name: head for name, head in _SCAN_COLUMNS.items() if drawn[name].notna().any()}
@@ -196,7 +202,8 @@ def _scans(results: Results) -> list[Block]:
             for name in columns
         ]
         words = ["carpet"] if len(paths) == 1 else [f"run {i + 1}" for i in range(len(paths))]
-        cells.append(Cell(links=tuple(zip(words, paths, strict=True))))
+        links = (("page", str(row["page"])),) if row["page"] else ()
+        cells.append(Cell(links=(*links, *zip(words, paths, strict=True))))
         body.append(("", tuple(cells)))
     shown = Table(
         heads=tuple(heads),

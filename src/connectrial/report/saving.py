@@ -15,10 +15,13 @@ from connectrial.io.files import write_atomic
 from connectrial.io.ids import codes_for
 from connectrial.io.outputs import file_label
 from connectrial.report.cells import tsv_text
-from connectrial.report.identifiers import people_named, with_codes
+from connectrial.report.identifiers import people_named, with_codes, without_hidden
 from connectrial.report.methods import known_references, methods_text
 from connectrial.report.page import figure_name, page_sections, render_sections
 from connectrial.report.panel import Panel
+from connectrial.report.saving_pages import gather_pages, remove_pages, save_pages
+from connectrial.report.scan_links import with_pages
+from connectrial.report.scan_views import pages_table
 from connectrial.report.sections import section_panels
 from connectrial.results import Results
 
@@ -38,7 +41,12 @@ _SIMULATED = "Simulated data: no number here comes from a real person."
 
 
 def save_report(
-    results: Results, output_dir: str | Path, *, identifiers: Identifiers = "codes"
+    results: Results,
+    output_dir: str | Path,
+    *,
+    identifiers: Identifiers = "codes",
+    pages: bool = True,
+    n_jobs: int = 1,
 ) -> Path:
     """Write the page, the figures with their data, and the methods text with its references.
 
@@ -51,12 +59,18 @@ def save_report(
     identifiers : {"codes", "keep"}
         Whether people stand under random codes, kept in ``ids.tsv`` and nowhere else, or under
         their own identifiers.
+    pages : bool
+        Whether every person gets a page beside the report, and all scans one on which they are
+        rated; without, those of an earlier run are removed.
+    n_jobs : int
+        Processes that make those pages; -1 takes all cores.
 
     Returns
     -------
     Path
-        ``report.html``. Beside it are ``group/figures/*.svg``, ``*.pdf`` and ``*.png``, the data of
-        each figure as ``*.tsv``, and ``logs/CITATION.md`` and ``logs/CITATION.bib``.
+        ``report.html``. Beside it are ``scans.html`` and ``people/*.html``,
+        ``group/figures/*.svg``, ``*.pdf`` and ``*.png``, the data of each figure
+        as ``*.tsv``, and ``logs/CITATION.md`` and ``logs/CITATION.bib``.
 
     Raises
     ------
@@ -64,8 +78,17 @@ def save_report(
         The folder cannot be written to, or ``ids.tsv`` is damaged.
     """
     out = Path(output_dir)
+    files, codes = results.tables.get("scan_files"), {}
     if identifiers == "codes":
-        results = with_codes(results, codes_for(out, people_named(results)))
+        codes = codes_for(out, people_named(results))
+        results = with_codes(results, codes)
+    if pages:
+        # First the pages, then the report that leads to them.
+        found = gather_pages(without_hidden(results), files, codes=codes)
+        save_pages(found, out, n_jobs=n_jobs)
+        results = with_pages(results, pages_table(list(found.people)))
+    else:
+        remove_pages(out)
     page = out / "report.html"
     sections = page_sections(results)
     write_atomic(page, render_sections(results, sections))

@@ -15,6 +15,7 @@ from connectrial.report.blocks import (
     table_block,
 )
 from connectrial.report.cells import plain_table
+from connectrial.report.scan_links import people_links
 from connectrial.report.source import networks_of, number_of_scans, table
 from connectrial.report.verdict import verdict_sentences, verdict_summary, verdict_table
 from connectrial.results import Results
@@ -67,6 +68,7 @@ def people_section(results: Results) -> Section | None:
         *figure_block(trial_panels.flow_panel(results)),
         *trial_tables.people_tables(results),
         *figure_block(trial_panels.availability_panel(results)),
+        *people_links(results),
         *_left_out(results),
         *_weak(results),
     ]

@@ -33,7 +33,9 @@ from connectrial.run.session_quality import (
     measure_run,
     plain,
     write_carpet,
+    write_frames,
     write_parcel_quality,
+    write_strips,
 )
 
 Progress = Callable[[str, int, int], None]
@@ -119,7 +121,10 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
         run = scan.run or ""
         quality_rows.append(measure_run(raw, cleaned, run=run, voxels=voxels))
         parcel_tables.append(measure_parcels(raw, cleaned, run=run, voxels=voxels))
+        write_frames(job.frames[number], raw, voxels=voxels, fd_mm=job.fd_mm[number])
+        networks = list(job.atlas.parcels["network"].astype("object").fillna("").map(str))
         if job.carpets:
+            write_strips(job.strips[number], raw, cleaned, networks=networks)
             write_carpet(
                 job.carpets[number],
                 raw,
@@ -127,7 +132,7 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
                 voxels=voxels,
                 fd_mm=job.fd_mm[number],
                 max_fd_mm=job.study.censoring.max_fd_mm,
-                networks=list(job.atlas.parcels["network"].astype("object").fillna("").map(str)),
+                networks=networks,
                 title=scan.name,
                 mark="simulated data" if job.simulated else "",
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from connectrial.plan import Plan
 from connectrial.results import Results
 from connectrial.run.group import analyse_group, require_all
 from connectrial.run.participant import Progress, process_session
+from connectrial.run.scan_files import scan_files
 from connectrial.run.session_jobs import (
     SessionJob,
     SessionOutcome,
@@ -96,6 +98,9 @@ def run_plan(
     if level == "participant":
         return None
     results = analyse_group(plan, jobs, outcomes, progress=progress, software=software_versions())
+    listed = scan_files(plan, output, jobs=jobs, outcomes=outcomes)
+    if len(listed):
+        results = replace(results, tables={**results.tables, "scan_files": listed})
     save_results(results, output)
     return results
 

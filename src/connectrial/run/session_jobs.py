@@ -76,9 +76,29 @@ class SessionJob:
         return tuple(self.folder.parent / "figures" / name for name in names)
 
     @property
+    def frames(self) -> tuple[Path, ...]:
+        """Return the tables of the runs frame by frame; none for ready-made matrices."""
+        if self.scans[0].kind == "matrix":
+            return ()
+        labels = [{**self.stem, "run": scan.run, "desc": "frames"} for scan in self.scans]
+        return tuple(self.folder / bids_name(one, suffix="qc", extension=".tsv") for one in labels)
+
+    @property
+    def strips(self) -> tuple[tuple[Path, Path], ...]:
+        """Return the bare carpets of the runs before and after denoising, beside their pictures."""
+        return tuple(
+            (
+                path.with_name(path.name.replace("_desc-carpet_", "_desc-carpetBefore_")),
+                path.with_name(path.name.replace("_desc-carpet_", "_desc-carpetAfter_")),
+            )
+            for path in self.carpets
+        )
+
+    @property
     def is_complete(self) -> bool:
         """Return whether everything that stands beside the matrix is there."""
-        beside = [*self.carpets, self.parcel_quality, self.standard_errors]
+        beside = [*self.carpets, self.parcel_quality, self.standard_errors, *self.frames]
+        beside += [after for _, after in self.strips]
         return all(path.is_file() for path in beside if path is not None)
 
     @property
@@ -110,14 +130,15 @@ def session_jobs(plan: Plan, output_dir: Path) -> list[SessionJob]:
         scan = scans[name]
         sessions.setdefault((scan.subject, scan.session or ""), []).append(scan)
     return [
-        _make_job(plan, atlas, output_dir, subject, session, tuple(runs))
+        make_job(plan, atlas, output_dir, subject, session, tuple(runs))
         for (subject, session), runs in sessions.items()
     ]
 
 
-def _make_job(
+def make_job(
     plan: Plan, atlas: Atlas, output_dir: Path, subject: str, session: str, runs: tuple[Scan, ...]
 ) -> SessionJob:
+    """Gather what a worker needs for one session's runs."""
     entities = _entities(runs[0])
     stem = {
         key: value

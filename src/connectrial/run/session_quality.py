@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from connectrial.data import FloatArray, TimeSeries
+from connectrial.data import BoolArray, FloatArray, TimeSeries
 from connectrial.fc.coverage import measure_signal_level
 from connectrial.fc.quality import dvars
+from connectrial.figures.rasters import carpet_levels, carpet_png
 from connectrial.io.files import write_atomic
 from connectrial.io.images import ImageQuality
 
@@ -166,6 +167,50 @@ def write_carpet(
     FigureCanvasAgg(figure)
     figure.savefig(buffer, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
     write_atomic(path, buffer.getvalue())
+
+
+def write_frames(
+    path: Path, raw: TimeSeries, *, voxels: ImageQuality | None, fd_mm: FloatArray | None
+) -> None:
+    """Write a run frame by frame: displacement, DVARS and whether the frame is kept.
+
+    Parameters
+    ----------
+    path, raw, voxels, fd_mm
+        As in `write_carpet`.
+    """
+    nothing = np.full(len(raw.kept), np.nan)
+    known = fd_mm is not None and len(fd_mm) == len(raw.kept)
+    frames_table(
+        path,
+        fd_mm=fd_mm if fd_mm is not None and known else nothing,
+        dvars=dvars(raw.signal) if voxels is None else voxels.dvars,
+        kept=raw.kept,
+    )
+
+
+def frames_table(path: Path, *, fd_mm: FloatArray, dvars: FloatArray, kept: BoolArray) -> None:
+    """Write the table that :func:`write_frames` writes."""
+    table = pd.DataFrame({"fd_mm": fd_mm, "dvars": dvars, "kept": kept.astype(int)})
+    write_atomic(path, table.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.5g"))
+
+
+def write_strips(
+    paths: tuple[Path, Path], raw: TimeSeries, cleaned: TimeSeries, *, networks: Sequence[str]
+) -> None:
+    """Write a run's carpets before and after denoising, a dot per parcel and frame, without words.
+
+    Parameters
+    ----------
+    paths : tuple of Path
+        Before and after; ready-made series have the second alone.
+    raw, cleaned, networks
+        As in `write_carpet`.
+    """
+    before, after = paths
+    if cleaned is not raw:
+        write_atomic(before, carpet_png(carpet_levels(_standardised(raw), networks)))
+    write_atomic(after, carpet_png(carpet_levels(_standardised(cleaned), networks)))
 
 
 def _standardised(series: TimeSeries) -> FloatArray:

@@ -18,7 +18,7 @@
 
   /* Contents: closed on small screens, the section in view marked. */
   var box = document.getElementById("toc-box");
-  if (window.matchMedia("(max-width: 60rem)").matches) { box.removeAttribute("open"); }
+  if (box && window.matchMedia("(max-width: 60rem)").matches) { box.removeAttribute("open"); }
   var links = {};
   all(".toc a").forEach(function (link) {
     links[link.getAttribute("href").slice(1)] = link;
