@@ -220,7 +220,7 @@ class Result:
     what : str
         Kind of analysis: ``"network FC"``, ``"score"``, ``"response"``, ``"groups"``,
         ``"reliability"``, ``"edges"``, ``"arms"``, ``"time to event"``, ``"volumes"``,
-        ``"safety"``, ``"map"``.
+        ``"safety"``, ``"map"``, ``"profile"`` (a map over parcels).
     outcome : str
         Key of the outcome in the tables ``visit_fc`` or ``scores``.
     estimates : pandas.DataFrame

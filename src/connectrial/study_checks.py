@@ -12,6 +12,7 @@ from connectrial.study import (
     ClinicalSection,
     EndpointSection,
     HypothesisSection,
+    MapSection,
     ModelSection,
     Study,
 )
@@ -169,7 +170,7 @@ def map_label(name: str) -> str:
 
 
 def _map_problems(study: Study) -> list[str]:
-    """Find maps that have nothing to be made from, or whose files would bear one name."""
+    """Find maps whose files would bear one name, or none."""
     problems = []
     owner: dict[str, str] = {}
     for name in study.maps:
@@ -183,10 +184,25 @@ def _map_problems(study: Study) -> list[str]:
             )
         owner.setdefault(label, name)
         if study.data.kind in ("time series", "matrices"):
-            problems.append(
-                f"{place}: maps are made from images; [data] kind is {study.data.kind!r}"
-            )
+            problems += [f"{place} {problem}" for problem in not_over_parcels(study.maps[name])]
     return problems
+
+
+def not_over_parcels(section: MapSection) -> tuple[str, ...]:
+    """Say what a map asks for that series and matrices of parcels cannot give."""
+    problems = []
+    if section.seed is not None and section.seed.sphere is not None:
+        problems.append(
+            "seed.sphere: series and matrices of parcels have no voxels; name a set or a network"
+        )
+    if section.smoothing_fwhm_mm is not None:
+        problems.append("smoothing_fwhm_mm: parcels are not smoothed; take the key out")
+    if section.model is not None:
+        problems.append(
+            "model: maps over parcels are described, not tested; [[exploration]] tests every edge, a "
+            "[[hypothesis]] the mean between a seed and a network"
+        )
+    return tuple(problems)
 
 
 def _matching_problems(study: Study) -> list[str]:

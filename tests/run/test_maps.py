@@ -392,7 +392,7 @@ WRONG = {
     "no images": (
         'kind = "images"',
         'kind = "time series"',
-        "maps are made from images; [data] kind is 'time series'",
+        "[maps.A1] model: maps over parcels are described, not tested",
     ),
 }
 

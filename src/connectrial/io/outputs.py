@@ -49,6 +49,7 @@ _TABLES = {
     "region_quality": "Signal, its SD and coverage in each network and set, by session",
     "qcfc": "Correlation of motion with every edge, by visit and within people",
     "batches": "Sessions of each scanner, site or version (batch) at each visit and in each arm",
+    "profiles": "Maps over parcels: means by visit, and people's mean change, of every parcel (Fisher z)",
     "weak_parcels": "Parcels with little coverage or signal, by session",
     "rules": "Eligibility and analysis sets, rule by rule: how many fail in turn, and of all",
     "baseline": "People at the start by group, with standardised differences",
@@ -333,7 +334,7 @@ def _typed(table: pd.DataFrame, known: Mapping[str, Any]) -> pd.DataFrame:
                 table["visit"] = pd.Categorical(table["visit"], categories=order, ordered=True)
                 break
     text = ("reason", "reasons", "left_out", "missing_parcels", "session", "run", "by", "by_factor")
-    for column in (*text, *FILE_COLUMNS):
+    for column in (*text, "from_visit", *FILE_COLUMNS):
         if column in table:
             table[column] = table[column].fillna("")
     return table

@@ -44,7 +44,7 @@ class PlannedAnalysis:
     what : str
         ``"network FC"``, ``"score"``, ``"edges"``, ``"groups"``, ``"reliability"``,
         ``"response"``, ``"arms"``, ``"time to event"``, ``"volumes"``, ``"safety"``,
-        ``"exposure"``, ``"exposure response"`` or ``"map"``.
+        ``"exposure"``, ``"exposure response"``, ``"map"`` or ``"profile"`` (a map over parcels).
     family : str or None
         Family that its tests belong to.
     analysis_set : str

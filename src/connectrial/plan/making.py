@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -159,18 +159,13 @@ def make_plan(study: Study, survey: Survey) -> Plan:
     wanted = study.hypothesis or study.exploration or study.maps
     if people.scans.empty and wanted and not survey.problems:
         problems.append("[data] derivatives: holds no scan that the study could use")
-    if study.maps and survey.kind not in (None, "image"):
-        problems.append(f"[maps]: maps are made from images; [data] holds {survey.kind} files")
     analyses = [] if people.subjects.empty else plan_analyses(study, people, systems)
     if survey.kind == "image":
         analyses = [_with_global_signal(study, one) for one in analyses]
     if not problems and not people.subjects.empty:
         analyses += plan_exposures(study, people)
-    on_rows = any(scan.on_grayordinates for scan in survey.scans)
     analyses += (
-        []
-        if people.subjects.empty
-        else plan_maps(study, people, places="grayordinates" if on_rows else "voxels")
+        [] if people.subjects.empty else plan_maps(study, people, places=_map_places(survey))
     )
     unfit = _by_problem(analyses)
     if people.subjects.empty and not survey.problems:
@@ -202,6 +197,14 @@ def _with_global_signal(study: Study, plan: PlannedAnalysis) -> PlannedAnalysis:
         return plan
     note = global_signal_note(study.denoising.strategy)
     return replace(plan, notes=(*plan.notes, note)) if note else plan
+
+
+def _map_places(survey: Survey) -> Literal["voxels", "grayordinates", "parcels"]:
+    """Say what maps are made over."""
+    if survey.kind not in (None, "image"):
+        return "parcels"
+    on_rows = any(scan.on_grayordinates for scan in survey.scans)
+    return "grayordinates" if on_rows else "voxels"
 
 
 def _by_problem(analyses: list[PlannedAnalysis]) -> list[str]:

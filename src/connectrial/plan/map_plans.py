@@ -10,11 +10,14 @@ from connectrial.fc.graphs import global_signal_note
 from connectrial.plan.analyses import PlannedAnalysis, plan_over_places
 from connectrial.plan.people import People
 from connectrial.study import MapSection, Study
-from connectrial.study_checks import expanded_terms
+from connectrial.study_checks import expanded_terms, not_over_parcels
 
 
 def plan_maps(
-    study: Study, people: People, *, places: Literal["voxels", "grayordinates"] = "voxels"
+    study: Study,
+    people: People,
+    *,
+    places: Literal["voxels", "grayordinates", "parcels"] = "voxels",
 ) -> list[PlannedAnalysis]:
     """Lay out the maps of a study: exploratory with a model, descriptive without one.
 
@@ -24,8 +27,8 @@ def plan_maps(
         Its ``[maps.*]``.
     people : People
         Who is there.
-    places : {"voxels", "grayordinates"}
-        What the runs consist of.
+    places : {"voxels", "grayordinates", "parcels"}
+        What the runs consist of; parcels, where series or matrices are ready-made.
     """
     planned = []
     for name, section in study.maps.items():
@@ -33,7 +36,7 @@ def plan_maps(
         plan = PlannedAnalysis(
             name=name,
             title=f"{name} ({shown_measure(section)})",
-            what="map",
+            what="profile" if places == "parcels" else "map",
             role="descriptive" if model is None else "exploratory",
             outcome=f"every {places[:-1]}",
             analysis_set="",
@@ -42,7 +45,7 @@ def plan_maps(
             tests=section.tests,
             notes=tuple(_notes(study, section, places)),
         )
-        unfit = _unfit(section) if places == "grayordinates" else ()
+        unfit = _unfit(section, places)
         if unfit:
             planned.append(replace(plan, problems=unfit))
             continue
@@ -52,14 +55,18 @@ def plan_maps(
     return planned
 
 
-def _unfit(section: MapSection) -> tuple[str, ...]:
-    """Say which settings need to know what lies beside what, which grayordinates do not tell."""
-    given = section.model_fields_set & {"smoothing_fwhm_mm", "min_cluster_voxels"}
-    return tuple(
-        f"{key}: the runs lie on grayordinates, and which of them are neighbours only a mesh tells, "
-        "which is not read in this version; take the key out"
-        for key in sorted(given)
-    )
+def _unfit(section: MapSection, places: str) -> tuple[str, ...]:
+    """Say which settings need what the scans do not have."""
+    if places == "grayordinates":
+        given = section.model_fields_set & {"smoothing_fwhm_mm", "min_cluster_voxels"}
+        return tuple(
+            f"{key}: the runs lie on grayordinates, and which of them are neighbours only a mesh tells, "
+            "which is not read in this version; take the key out"
+            for key in sorted(given)
+        )
+    if places == "voxels":
+        return ()
+    return not_over_parcels(section)
 
 
 def shown_measure(section: MapSection) -> str:

@@ -20,6 +20,7 @@ from connectrial.report.blocks import (
 from connectrial.report.cells import plain_table
 from connectrial.report.live_slices import slices_live
 from connectrial.report.panel import Panel
+from connectrial.report.profile_blocks import profile_blocks
 from connectrial.results import GroupMap, Result, Results
 
 _LISTED = 20
@@ -32,6 +33,8 @@ def maps_section(results: Results) -> Section | None:
     blocks: list[Block] = []
     for result in results.analyses:
         drawn = results.maps.get(result.name)
+        if result.what == "profile":
+            blocks += profile_blocks(results, result)
         if result.what != "map":
             continue
         blocks.append(Block(kind="heading", title=result.title, name=result.role))
@@ -45,13 +48,19 @@ def maps_section(results: Results) -> Section | None:
         ]
     return Section(
         key="maps",
-        title="Maps over voxels"
-        if all(one.rows is None for one in results.maps.values())
-        else "Maps over grayordinates",
+        title=_title(results),
         intro="Not planned as tests of a hypothesis: maps describe where, and whatever stands out "
-        "is an idea for the next study. The images are in the folder group/maps beside this page.",
+        "is an idea for the next study."
+        + (" The images are in the folder group/maps beside this page." if results.maps else ""),
         blocks=tuple(blocks),
     )
+
+
+def _title(results: Results) -> str:
+    if any(result.what == "profile" for result in results.analyses):
+        return "Maps over parcels"
+    on_voxels = all(one.rows is None for one in results.maps.values())
+    return "Maps over voxels" if on_voxels else "Maps over grayordinates"
 
 
 def _drawn(results: Results, result: Result, drawn: GroupMap) -> list[Block]:

@@ -31,7 +31,7 @@ def network_blocks(results: Results, name: str) -> list[Block]:
     words = f"{format_count(len(every))} edges that pass at adjusted p < .05"
     if len(own) < len(every):
         words += f", the {len(own)} strongest of them drawn"
-    centres = _centres(results)
+    centres = parcel_centres(results)
     blocks: list[Block] = []
     if centres is not None:
         blocks += [
@@ -104,7 +104,7 @@ def _brain(name: str, own: pd.DataFrame, centres: pd.DataFrame) -> Live:
     )
 
 
-def _centres(results: Results) -> pd.DataFrame | None:
+def parcel_centres(results: Results) -> pd.DataFrame | None:
     """Return the known centres of parcels in mm, indexed by parcel."""
     listed = table(results, "parcels")
     columns = ["x_mm", "y_mm", "z_mm"]

@@ -31,6 +31,7 @@ from connectrial.run.group_tables import group_tables, visit_facts
 from connectrial.run.map_analysis import analyse_map
 from connectrial.run.motion_effects import analyse_motion, wants_qc_fc
 from connectrial.run.participant import Progress
+from connectrial.run.profiling import analyse_profile
 from connectrial.run.quality_tables import quality_table, region_table, ruled_out
 from connectrial.run.quality_tests import analyse_quality, batch_table
 from connectrial.run.safety import analyse_side_effects
@@ -85,6 +86,7 @@ def analyse_group(
     progress("quality", 1, 1)
     edges: dict[str, pd.DataFrame] = {}
     maps: dict[str, GroupMap] = {}
+    profiles: list[pd.DataFrame] = []
     keys = {(job.subject, job.session): made_from(job) for job in jobs if job.maps}
     for number, one in enumerate(plan.analyses):
         table = None
@@ -99,6 +101,9 @@ def analyse_group(
                 seed=plan.study.study.seed,
             )
             maps |= {} if drawn is None else {one.name: drawn}
+        elif one.what == "profile" and not one.problems:
+            result, profile = analyse_profile(one, sessions.profiles)
+            profiles.append(profile)
         else:
             result, table = _analyse(plan, one, network_fc, visit_fc, sessions)
         _log.info("%s: %d rows", one.name, len(result.estimates))
@@ -116,6 +121,7 @@ def analyse_group(
         "qcfc": qcfc,
         "batches": batch_table(plan),
         "network_strength": sessions.network_strength(),
+        "profiles": pd.concat(profiles, ignore_index=True) if profiles else pd.DataFrame(),
     }
     return Results(
         study=plan.study.as_plain(),

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 
 def session_maps(plan: Plan) -> tuple[SessionMap, ...]:
-    """List the maps that a plan asks of each session."""
+    """List the maps that a plan asks of each session; over parcels the matrix is enough."""
+    if plan.survey.kind not in (None, "image"):
+        return ()
     found = []
     for name, section in plan.study.maps.items():
         seed = section.seed

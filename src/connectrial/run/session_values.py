@@ -14,6 +14,7 @@ from connectrial.fc.networks import NetworkDefinition, network_fc_detail
 from connectrial.io.outputs import read_tsv
 from connectrial.io.series import read_matrix
 from connectrial.plan import Plan
+from connectrial.run.profiling import Profiles
 from connectrial.run.session_jobs import SessionJob
 
 
@@ -30,6 +31,7 @@ class SessionValues:
         self.networks: pd.Series | None = None
         if atlas is not None and plan.study.connectivity.network_strength:
             self.networks = atlas.parcels["network"].dropna()
+        self.profiles = Profiles(plan)
         self.sums: dict[str, tuple[FloatArray, NDArray[np.int32]]] = {}
         # Edges of a visit's sessions are summed as they come, so that one matrix is held at a time.
         self.edges: dict[tuple[str, str], tuple[FloatArray, NDArray[np.int32]]] | None = (
@@ -68,6 +70,7 @@ class SessionValues:
             whose = {"subject": job.subject, "session": job.session, "visit": visit}
             self.strengths.append(strength.assign(**whose)[[*whose, *strength.columns]])
         _accumulate(self.sums, visit, connectivity.z)
+        self.profiles.add(job.subject, visit, connectivity.z)
         if self.edges is not None:
             _accumulate(self.edges, (job.subject, visit), connectivity.z[self.upper])
 
