@@ -20,17 +20,18 @@ MODULES = {
     "Signals and connectivity": (
         "fc.quality fc.motion fc.coverage fc.censoring fc.strategies fc.denoising fc.subcortex "
         "fc.connectivity fc.estimators fc.networks fc.qcfc fc.places "
-        "fc.voxelwise fc.seed_maps fc.smoothing fc.clusters fc.react"
+        "fc.voxelwise fc.profiles fc.seed_maps fc.smoothing fc.clusters fc.react"
     ),
     "The trial": (
-        "trial.visits trial.endpoints trial.flow trial.periods trial.matching trial.regimens "
+        "trial.visits trial.rules trial.scoring trial.endpoints trial.courses trial.baseline trial.flow "
+        "trial.safety trial.periods trial.matching trial.regimens "
         "trial.compartments trial.batches "
         "trial.pharmacokinetics trial.exposure trial.variability trial.measured trial.time_course"
     ),
     "Statistics": (
         "stats.design stats.mixed stats.mmrm stats.model_fit stats.edgewise stats.permutation "
         "stats.network_permutation stats.exchange stats.compare stats.ancova stats.anova "
-        "stats.crossover stats.association stats.proportions stats.exact stats.logistic "
+        "stats.crossover stats.survival stats.ordinal stats.imputation stats.association stats.proportions stats.exact stats.logistic "
         "stats.equivalence stats.reliability stats.edge_reliability stats.standardise "
         "stats.multiplicity"
     ),

@@ -189,13 +189,13 @@ def write_siegel(folder: Path, *, study: str = STUDY, seed: int = 3) -> Path:
 
 
 def _after(number: int) -> list[tuple[str, int]]:
-    """Return the scores after the infusion: 16, 11 and 11 responders, 13, 7 and 7 remitters."""
+    """Return the scores after the infusion: 16, 11 and 11 responders, 13, 8 and 7 remitters."""
     if number > 22:
         return []
     day1 = REMITS if number <= 13 else RESPONDS if number <= 16 else NEITHER
     if number == 22:
         return [("day1", day1)]
-    week2 = REMITS if number <= 7 else RESPONDS if number <= 11 else NEITHER
+    week2 = REMITS if number <= 8 else RESPONDS if number <= 11 else NEITHER
     # Eight of eleven stay responders, three others respond late.
     week8 = REMITS if number <= 7 else RESPONDS if number in (8, 12, 13, 14) else NEITHER
     if number in (9, 10, 11):

@@ -90,6 +90,14 @@ def test_everybody_of_the_real_crossover_is_accounted_for(ketamine):
     assert left.str.contains("group 'BP'").sum() == 3
     # Controls are described, never modelled.
     assert (people.query("group == 'HC'")["included"]).all()
+    # Patients by sequence and period, counted from the tables themselves: 14 and 17 began, 2 and 4 of
+    # them left before period 2.
+    flow = ketamine.tables["period_flow"].set_index(["sequence", "period"])
+    assert flow["n_sequence"].tolist() == [14, 14, 17, 17]
+    assert flow["n_left"].tolist() == [0, 2, 0, 4]
+    assert flow["MADRS, day 2"].tolist() == [13, 12, 15, 13]
+    assert flow["MADRS, day 10"].tolist() == [13, 11, 15, 13]
+    assert "Patients through the periods" in render_report(ketamine)
     models = [one for one in ketamine.analyses if one.what == "score"]
     assert {one.design["n_subjects"] for one in models} == {31}
     assert any("7 people left before period 2" in text for text in ketamine.plan["warnings"])

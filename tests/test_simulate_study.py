@@ -236,6 +236,13 @@ def test_the_flow_and_scans_of_siegel_2021(siegel):
     scans = results.tables["imaging_flow"].set_index(["visit", "session"])
     made = [("pre", "pre1"), ("pre", "pre2"), ("week 2", "post")]
     assert scans.loc[made, "n_scanned"].tolist() == [23, 18, 20]
+    flow = results.tables["flow"].set_index("box")
+    boxes = ["Assessed for eligibility", "Eligible", "Completed of 23", "With 27 controls"]
+    assert flow.loc[boxes, "n_subjects"].tolist() == [27, 23, 21, 50]
+    assert flow.loc["Completed of 23", "left_out"].split("\n") == [
+        "1 person: lost to follow-up (lost after day 6)",
+        "1 person: excluded by the investigators (stopped the infusion)",
+    ]
     people = plan.people.subjects
     patients = people.loc[people["group"] == "TRD"]
     assert len(patients) == 27
@@ -293,13 +300,58 @@ def test_the_counts_of_siegel_2021(siegel):
     assert {key: found.get(key) for key in expected} == expected
 
 
-def test_bprs_against_change_is_pearsons_test(siegel):
-    """Printed: r = -0.54, p = .009 (22 people); with two visits the interaction is that test."""
+def test_table_1_of_siegel_2021(siegel):
+    """Table 1: of the 23 who began 13 and 10, 7, 15 and 1, 23, 22 and 1; controls were not ill."""
     _, _, results = siegel
-    rows = results["BPRS positive and MADRS change"].estimates
-    row = rows.query("declared and term == 'visit[day 1]:bprs_infusion'").iloc[0]
-    assert row["df"] == pytest.approx(20, abs=0.01)
+    table = results.tables["baseline"].query("group == 'TRD' and level != ''")
+    counts = table.set_index(["variable", "level"])["count"]
+    assert counts["sex"].tolist() == [13, 10]
+    assert counts["race"].tolist() == [23, 0]
+    assert counts["ethnicity"].tolist() == [0, 22, 1]
+    assert counts["illness"].tolist() == [7, 15, 1]
+    controls = results.tables["baseline"].query("group == 'control' and variable == 'illness'")
+    assert set(controls["n"]) == {0}
+
+
+def test_side_effects_at_the_end_are_as_printed(siegel):
+    """Results: fatigue, inattention, sedation 14 %, the other three 5 % at discharge."""
+    _, _, results = siegel
+    table = results.tables["adverse_events"].query("visit == 'infusion day 5'").set_index("event")
+    often, seldom = ["fatigue", "inattention", "sedation"], ["restlessness", "palpitations"]
+    assert table.loc[often, "percent"].round().tolist() == [14, 14, 14]
+    assert table.loc[[*seldom, "lightheadedness"], "percent"].round().tolist() == [5, 5, 5]
+
+
+def test_bprs_against_change_of_siegel_2021(siegel):
+    """Printed: r = -0.54, p = .009 at day 1 (22 people: p = .0095)."""
+    _, _, results = siegel
+    row = results["BPRS positive and MADRS, day 1"].estimates.query("declared").iloc[0]
+    assert row["estimate"] == pytest.approx(-0.54, abs=2e-3)
+    assert (row["n_subjects"], row["df"]) == (22, 20)
     assert row["p"] == pytest.approx(0.0095, abs=5e-4)
+    assert results["BPRS positive and MADRS, week 8"].estimates.query("declared")["p"].notna().all()
+
+
+def test_enantiomers_add_up_to_what_is_correlated(siegel):
+    """Methods: total ketamine, S and R, and norketamine likewise, each against the change."""
+    _, _, results = siegel
+    table = results.tables["exposure"]
+    for name in ("ketamine", "norketamine"):
+        parts = table[f"mean_s_{name}"] + table[f"mean_r_{name}"]
+        np.testing.assert_allclose(parts, table[f"mean_{name}"], rtol=1e-9)
+        one = results[f"S-{name} and MADRS"].estimates.query("declared").iloc[0]
+        assert one["n_subjects"] == 21
+
+
+def test_seed_maps_of_siegel_2021_are_described_alone(siegel):
+    """Figures 2d and 3e: before, after and the difference of 19 people; no statistical test."""
+    _, _, results = siegel
+    table = results.tables["profiles"]
+    assert set(table["map"]) == {"sgACC", "limbic"}
+    n = table.groupby(["map", "what", "visit"], observed=True)["n_subjects"].max()
+    assert n["sgACC", "change", "week 2"] == 19
+    assert n["sgACC", "mean"].tolist() == [23, 19, 27]
+    assert results["sgACC"].estimates["p"].isna().all()
 
 
 def test_the_family_of_siegel_2021(siegel):

@@ -312,7 +312,10 @@ def dose(
     ] = None,
     above: Annotated[float | None, typer.Option(help="Count the hours above so many ng/ml")] = None,
     occupancy: Annotated[
-        str, typer.Option(help="Assumed relation of concentration and receptor block")
+        str,
+        typer.Option(
+            help="Assumed receptor block: a name (--list), or 'ic50=500, hill=1.2' in ng/ml"
+        ),
     ] = "siegel2021",
     people: Annotated[int, typer.Option(help="Draw so many people; shows how they differ")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the draws", min=0)] = 0,

@@ -11,6 +11,7 @@ from connectrial.errors import did_you_mean
 from connectrial.study import (
     ClinicalSection,
     EndpointSection,
+    ExposureSection,
     HypothesisSection,
     MapSection,
     ModelSection,
@@ -547,6 +548,22 @@ def _family_sizes(study: Study) -> list[str]:
     return problems
 
 
+def _unmeasured(exposure: ExposureSection) -> list[str]:
+    """Find measures of what no table of samples has."""
+    columns = [c for one in exposure.measured for own in one.columns.values() for c in own]
+    analytes = [name for one in exposure.measured for name in one.columns]
+    problems = []
+    for one in exposure.measure:
+        known = analytes if one.column is None else columns
+        if one.source == "measured" and one.sampled not in known:
+            what = "analyte" if one.column is None else "column"
+            problems.append(
+                f"[[exposure.measure]] {one.name!r}: [[exposure.measured]] has no {what} "
+                f"{one.sampled!r}{did_you_mean(one.sampled, known)}"
+            )
+    return problems
+
+
 def _exposure_problems(study: Study) -> list[str]:
     """Find what [exposure] names that nothing declares."""
     exposure = study.exposure
@@ -588,7 +605,9 @@ def _exposure_problems(study: Study) -> list[str]:
         ]
     for visit in exposure.visit_h:
         must_exist(visit, study.visits, "[exposure.visit_h]: visit")
+    problems += _unmeasured(exposure)
     per_person = [one.name for one in exposure.measure if one.what != "at visit"]
+    per_person += [name for name, one in study.variables.items() if not one.levels]
     for response in exposure.response:
         place = f"[[exposure.response]] {response.name!r}:"
         must_exist(response.measure, per_person, f"{place} measure (one per person)")

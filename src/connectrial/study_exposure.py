@@ -28,6 +28,11 @@ class ExposureMeasureSection(Section):
         "over window_h, of measured ones the plain mean of the samples; average occupancy is assumed"
     )
     analyte: Literal["ketamine", "norketamine"] = Field("ketamine", description="Of what")
+    column: str | None = Field(
+        None,
+        description="Measured: one column of [[exposure.measured]] alone, such as an enantiomer or a "
+        "further metabolite, in place of the analyte",
+    )
     window_h: tuple[float, float] | None = Field(
         None,
         description="Hours for average and auc; default: from the first dose to the end of the last "
@@ -37,7 +42,7 @@ class ExposureMeasureSection(Section):
     occupancy: Label = Field(
         "siegel2021",
         description="Assumed relation of concentration and block, for average occupancy; "
-        "`connectrial dose --list` names them",
+        "`connectrial dose --list` names them; or numbers, 'ic50=500, hill=1.2' (ng/ml), 'ic50_um=0.9'",
     )
     source: Literal["model", "measured"] = Field(
         "model", description="From the doses through the model, or from [[exposure.measured]]"
@@ -52,7 +57,18 @@ class ExposureMeasureSection(Section):
             raise ValueError(f"{self.what!r} cannot be had from samples; source must be 'model'")
         if self.window_h is not None and not 0 <= self.window_h[0] < self.window_h[1]:
             raise ValueError(f"window_h needs 0 <= start < end; got {list(self.window_h)}")
+        if self.column is not None and (
+            self.source == "model" or "analyte" in self.model_fields_set
+        ):
+            raise ValueError(
+                "column is one of the measured ones: it needs source = 'measured', and no analyte beside it"
+            )
         return self
+
+    @property
+    def sampled(self) -> str:
+        """Return what the samples call it: an analyte, or a column of its own."""
+        return self.column or self.analyte
 
 
 class MeasuredSection(Section):
@@ -62,9 +78,10 @@ class MeasuredSection(Section):
     subject: Label = Field(description="Column with the person")
     time_h: str | None = Field(None, description="Column with hours from time zero")
     session: str | None = Field(None, description="Column with the session, for what = 'at visit'")
-    columns: dict[Literal["ketamine", "norketamine"], tuple[Label, ...]] = Field(
+    columns: dict[Label, tuple[Label, ...]] = Field(
         min_length=1,
-        description='Analyte -> columns, added up: {ketamine = ["S-ketamine", "R-ketamine"]}',
+        description='Analyte -> columns, added up: {ketamine = ["S-ketamine", "R-ketamine"]}; any name '
+        "beside ketamine and norketamine may stand for a further metabolite",
     )
     below: Literal["half", "zero", "missing"] = Field(
         description="What a value below quantification (<2, BLQ, or a number under the limit) counts "
@@ -87,7 +104,10 @@ class ExposureResponseSection(Section):
     """A measure of exposure correlated with a change."""
 
     name: Label = Field(description="Name of the analysis")
-    measure: Label = Field(description="Name of a [[exposure.measure]] that is one per person")
+    measure: Label = Field(
+        description="Name of a [[exposure.measure]] that is one per person, or of a [variables.*] that is "
+        "a number, such as an acute effect of the drug"
+    )
     scale: str | None = Field(None, description="Scale whose change it is")
     hypothesis: str | None = Field(None, description="Hypothesis whose network FC changes")
     baseline: Label = Field(description="Visit that the change starts from")

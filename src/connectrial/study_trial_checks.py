@@ -95,9 +95,11 @@ def _safety_uses(study: Study) -> Iterator[Use]:
             yield "[safety]", "scale", scale, scales
         for visit in (*study.safety.visits, study.safety.baseline):
             yield "[safety]", "visit", visit, visits
-        known = ["arm"] if study.arms is not None else []
+        known = [*(["arm"] if study.arms is not None else []), *study.variables]
+        if study.exposure is not None:
+            known += [one.name for one in study.exposure.measure if one.what != "at visit"]
         for variable in study.safety.exposure:
-            yield "[safety] exposure", "variable", variable, [*known, *study.variables]
+            yield "[safety] exposure", "variable", variable, known
         yield "[safety]", "analysis set", study.safety.analysis_set, sets
     if study.volumes is not None:
         yield "[volumes]", "scale", study.volumes.scale, scales

@@ -16,6 +16,7 @@ from connectrial.trial.exposure import (
     assumed_occupancy,
     exposure_measure,
     exposure_summary,
+    find_occupancy,
 )
 from connectrial.trial.pharmacokinetics import solve
 from connectrial.trial.time_course import antidepressant_time_course, peak_day
@@ -134,6 +135,18 @@ def test_wrong_measures(call, said):
     with pytest.raises(InputError) as caught:
         exposure_measure(solution, **call)
     assert said in str(caught.value)
+
+
+def test_an_assumption_of_ones_own():
+    """By hand: 100 / (100 + 300) = 1/4; 0.71 uM of 237.73 g/mol is the shipped IC50."""
+    one = find_occupancy("ic50=300, hill=1")
+    assert assumed_occupancy(100.0, ic50_ng_ml=one.ic50_ng_ml, hill=one.hill) == pytest.approx(0.25)
+    molar = find_occupancy("ic50_um=0.71, hill=0.84")
+    assert molar.ic50_ng_ml == pytest.approx(OCCUPANCY["human-nmdar"].ic50_ng_ml)
+    assert find_occupancy("ic50=300").hill == 1.0
+    for wrong, said in (("ic50=0", "must be above 0"), ("ic50=x", "numbers of your own")):
+        with pytest.raises(InputError, match=said):
+            find_occupancy(wrong)
 
 
 def test_wrong_assumptions():

@@ -135,6 +135,11 @@ def _label(
     changes = [i for i in range(1, len(rows)) if rows[i][0] != rows[i - 1][0]]
     for i in changes:
         ax.axhline(i - 0.5, color=FAINT, linewidth=0.8)
-    ax.legend(
-        loc="upper left", bbox_to_anchor=(0, -0.02), ncols=4, handletextpad=0.2, columnspacing=1.2
+    # Under the names of the rows too: four states are wider than the people of a small trial.
+    figure_of(ax).legend(
+        *ax.get_legend_handles_labels(),
+        loc="outside lower left",
+        ncols=4,
+        handletextpad=0.2,
+        columnspacing=1.2,
     )

@@ -81,7 +81,7 @@ def plot_concentration(
                       markersize=3.5, alpha=0.8)  # fmt: skip
     main.set_ylabel("plasma concentration (ng/ml)")
     main.set_ylim(bottom=0)
-    main.legend(loc="upper right")
+    main.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
     if "doses" in axes:
         _draw_doses(axes["doses"], doses)
     lowest = main
@@ -140,6 +140,6 @@ def _name_scans(ax: Axes, scans_h: Mapping[str, float]) -> None:
     for name, hours in scans_h.items():
         ax.text(
             hours, 1.0, f" {name}", transform=ax.get_xaxis_transform(), rotation=90,
-            ha="right" if hours > ax.get_xlim()[0] else "left",
+            ha="right" if hours > ax.get_xlim()[0] + 0.04 * np.ptp(ax.get_xlim()) else "left",
             va="top", fontsize=8, color=MUTED,
         )  # fmt: skip

@@ -54,6 +54,8 @@ _TABLES = {
     "rules": "Eligibility and analysis sets, rule by rule: how many fail in turn, and of all",
     "baseline": "People at the start by group, with standardised differences",
     "imaging_flow": "Scans at each session: expected, made, failed and why, analysed",
+    "volumes": "Volumes over intracranial volume of each person, beside the change they predict",
+    "period_flow": "Crossover: people of each sequence through its periods, and who has a score",
     "score_log": "Assessments with missing items, and what was done about them",
     "severity": "People in each severity band of a scale, by visit",
     "survival": "Kaplan-Meier curves of the times to events",

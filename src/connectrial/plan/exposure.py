@@ -251,6 +251,7 @@ def _samples(
     sessions = {name: (*own, name) for name, own in sessions.items()}
     visit_of = visit_of_session(sessions)
     tables = []
+    alone = dict.fromkeys(one.column for one in section.measure if one.column is not None)
     for measured, table in zip(section.measured, survey.samples, strict=False):
         strangers = sorted(set(table["subject"].astype(str)) - set(people))
         if strangers:
@@ -287,6 +288,7 @@ def _samples(
                     visit=table["session"].map(visit_of), analyte=analyte, value_ng_ml=add_up(parts)
                 )
                 tables.append(own)
+                tables += [own.assign(analyte=c, value_ng_ml=parts[c]) for c in alone if c in parts]
     empty = pd.DataFrame(columns=["subject", "time_h", "visit", "analyte", "value_ng_ml"])
     return pd.concat(tables, ignore_index=True) if tables else empty
 
@@ -302,7 +304,7 @@ def _of_people(
     people: list[str],
 ) -> list[float]:
     if measure.source == "measured":
-        own = samples.loc[samples["analyte"] == measure.analyte]
+        own = samples.loc[samples["analyte"] == measure.sampled]
         found = measured_exposure(own, what=measure.what, window_h=measure.window_h)
         return [float(value) for value in found.reindex(people)]
     if measure.analyte == "norketamine" and model.norketamine is None:
@@ -342,7 +344,7 @@ def _at_visits(
     samples: pd.DataFrame,
 ) -> pd.Series:
     if measure.source == "measured":
-        own = samples.loc[(samples["analyte"] == measure.analyte) & samples["visit"].notna()]
+        own = samples.loc[(samples["analyte"] == measure.sampled) & samples["visit"].notna()]
         if own.empty:
             raise InputError("no sample belongs to a visit; name the column with session")
         grouped = own.groupby(["subject", "visit"], sort=False)["value_ng_ml"].mean()

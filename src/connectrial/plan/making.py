@@ -295,8 +295,16 @@ def flow_and_availability(
         scan_visits=list(expected),
         available=available,
         dispositions=people.dispositions,
+        controls=_controls(study, people),
     )
     return steps, available
+
+
+def _controls(study: Study, people: People) -> list[str]:
+    if study.groups is None or study.groups.controls is None or "group" not in people.subjects:
+        return []
+    is_control = people.subjects["group"].astype("object") == study.groups.controls
+    return [str(name) for name in people.subjects.loc[is_control, "subject"]]
 
 
 def _scan_visits(study: Study, scans: pd.DataFrame) -> dict[str, tuple[str, ...]]:

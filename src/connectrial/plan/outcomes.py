@@ -259,8 +259,13 @@ def plan_endpoints(study: Study, people: People) -> list[PlannedAnalysis]:
         if missing:
             reasons = "; ".join(shown["reason"]).split("; ")
             why = "; ".join(sorted(set(reasons) - {""}))
-            who = "observations" if study.is_crossover else "people"
-            notes.append(f"{missing} {who} without it: {why}")
+            many = "observations" if study.is_crossover else "people"
+            who = (
+                f"{missing} {many}"
+                if missing > 1
+                else {"people": "1 person"}.get(many, f"1 {many[:-1]}")
+            )
+            notes.append(f"{who} without it: {why}")
         planned.append(
             PlannedAnalysis(
                 name=name,
@@ -303,7 +308,7 @@ def _endpoint_in(
         mine.loc[open_, "met"] = False
         mine.loc[open_, "reason"] = ""
         notes.append(
-            f"{analysis_set}: {int(open_.sum())} people without the outcome count as "
+            f"{analysis_set}: {int(open_.sum())} without the outcome count as "
             f"{section.levels[1]}s (worst case)"
         )
     if rule == "locf" and open_.any():

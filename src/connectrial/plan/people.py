@@ -323,13 +323,17 @@ def _person_column(
 def dispositions(
     study: Study, survey: Survey, subjects: pd.DataFrame, problems: list[str]
 ) -> pd.DataFrame:
-    """Return what became of each person, from the column that ``[flow]`` names."""
+    """Return what became of each person but controls, from the column that ``[flow]`` names."""
     columns = ["subject", "disposition", "fate"]
     if study.flow is None:
         return pd.DataFrame(columns=columns)
     people = list(subjects["subject"])
     column = study.flow.disposition
     text = _person_column(survey, column, people, "[flow] disposition", problems)
+    if study.groups is not None and study.groups.controls is not None and "group" in subjects:
+        # Whatever the column says of controls, they were not to be treated.
+        own = subjects["group"].astype("object").to_numpy() != study.groups.controls
+        people, text = [name for name, is_own in zip(people, own, strict=True) if is_own], text[own]
     fate_of = {
         value: fate
         for fate in ("completed", "lost", "excluded", "not_treated")
@@ -342,7 +346,8 @@ def dispositions(
             "under completed, lost, excluded or not_treated"
         )
     fates = text.map(fate_of)
-    return pd.DataFrame({"subject": people, "disposition": text, "fate": fates}, columns=columns)
+    table = pd.DataFrame({"subject": people, "disposition": text.to_numpy()}, columns=columns)
+    return table.assign(fate=fates.to_numpy())
 
 
 def _endpoints(

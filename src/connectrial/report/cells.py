@@ -160,9 +160,10 @@ def estimates_table(
     ]
     heads += [("remarks", "")] if wide else []
     several = not wide and rows["outcome"].nunique() > 1
+    in_sets = rows["analysis_set"].nunique() > 1
     body = []
     for row in rows.to_dict("records"):
-        cells = [_term(row, several=several, flagged=not wide)]
+        cells = [_term(row, several=several, flagged=not wide, in_sets=in_sets)]
         if wide:
             first = Cell(text=str(row["analysis"]), sub=_different(row["outcome"], row["analysis"]))
             cells = [first, Cell(text=str(row["role"])), *cells]
@@ -235,13 +236,17 @@ def _number_cells(row: Mapping[Hashable, Any]) -> list[Cell]:
     ]
 
 
-def _term(row: Mapping[Hashable, Any], *, several: bool, flagged: bool) -> Cell:
+def _term(row: Mapping[Hashable, Any], *, several: bool, flagged: bool, in_sets: bool) -> Cell:
     words = term_words(row["term"], row["kind"])
     # Who is left out is said once, in the notes below the table.
     flags = [f for f in str(row["flags"]).split("; ") if f and "left out" not in f]
     return Cell(
         text=f"{row['outcome']}: {words}" if several else words,
-        sub=(str(row["kind"]), *(flags if flagged else ())),
+        sub=(
+            str(row["kind"]),
+            *((str(row["analysis_set"]),) if in_sets and row["analysis_set"] else ()),
+            *(flags if flagged else ()),
+        ),
     )
 
 

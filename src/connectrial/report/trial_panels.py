@@ -233,6 +233,7 @@ def rates_panel(results: Results) -> Panel | None:
             continue
         own = result.estimates
         own = own[(own["kind"] == "proportion") & own["estimate"].notna()]
+        several = result.what == "response" and own["analysis_set"].nunique() > 1
         for row in own.to_dict("records"):
             met = round(float(row["estimate"]) * float(row["n_subjects"]))
             title = str(row["outcome"] or result.title)
@@ -240,6 +241,8 @@ def rates_panel(results: Results) -> Panel | None:
             # "response, ketamine" says already what it is a share of.
             named = term.startswith(title) or term in (result.name, "")
             label = (term or title) if named else f"{title}: {term}"
+            if several:
+                label += f" ({row['analysis_set']})"
             rows.append(
                 {
                     "label": label,

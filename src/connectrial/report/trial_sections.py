@@ -18,6 +18,7 @@ from connectrial.report.cells import plain_table
 from connectrial.report.scan_links import people_links
 from connectrial.report.source import networks_of, number_of_scans, table
 from connectrial.report.verdict import verdict_sentences, verdict_summary, verdict_table
+from connectrial.report.volume_panel import volumes_panel
 from connectrial.results import Results
 
 _LISTED = 12  # weak parcels of a scan that are named; the download names them all
@@ -195,6 +196,8 @@ def clinical_section(results: Results) -> Section | None:
         shown = ("score", "response", "arms", "time to event", "volumes")
         if result.what in shown and (len(result.estimates) or result.notes):
             blocks += analysis_blocks(results, result)
+        if result.what == "volumes":
+            blocks += figure_block(volumes_panel(results, result))
     blocks += trial_tables.outcome_tables(results)
     return Section(key="clinical", title="Clinical course", blocks=tuple(blocks))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from connectrial.figures.numbers import format_number
@@ -42,6 +43,17 @@ def people_tables(results: Results) -> list[Block]:
             heads=heads,
             name="imaging flow",
         )
+    periods = table(results, "period_flow")
+    if periods is not None:
+        heads = {"sequence": "sequence", "n_sequence": "people", "period": "period"}
+        heads |= {"treatment": "treatment", "n_treated": "treated", "n_left": "not treated"}
+        heads |= {str(name): str(name) for name in periods.columns if name not in heads}
+        blocks += _table(
+            periods,
+            caption="Patients through the periods: treated, and with a score at each visit",
+            heads=heads,
+            name="period flow",
+        )
     return blocks + _baseline(results)
 
 
@@ -76,10 +88,18 @@ def _summary(row: pd.Series) -> str:
     if pd.notna(row["count"]):
         text = f"{int(row['count'])} ({row['percent']:.0f} %)"
     elif pd.notna(row["mean"]):
-        text = f"{row['mean']:.1f} ({row['sd']:.1f})"
+        n = _decimals(row["sd"])
+        text = f"{row['mean']:.{n}f} ({row['sd']:.{n}f})"
     else:
         text = "–"
     return text + (f", {int(row['n_missing'])} missing" if row["n_missing"] else "")
+
+
+def _decimals(sd: float) -> int:
+    """Return how many decimals tell people apart: one, and more where they differ by less."""
+    if not (np.isfinite(sd) and sd > 0):
+        return 1
+    return int(np.clip(1 - np.floor(np.log10(sd)), 1, 6))
 
 
 def outcome_tables(results: Results) -> list[Block]:

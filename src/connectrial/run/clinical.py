@@ -118,7 +118,8 @@ def _anova(plan: PlannedAnalysis, section: ClinicalSection, unit: str) -> Result
         rows.append(_effect_size(plan, row, str(term)))
     left = int(effects["n_left_out"].max())
     if left:
-        notes.append(f"the analysis of variance leaves out {left} people with a missing visit")
+        who = "1 person" if left == 1 else f"{left} people"
+        notes.append(f"the analysis of variance leaves out {who} with a missing visit")
     arms = ", arms between people" if with_arms else ""
     together = ", arms together" if with_arms else ""
     return result_of(

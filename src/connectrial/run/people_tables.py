@@ -5,9 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from connectrial.plan import Plan
+from connectrial.plan.crossover import with_treatments
 from connectrial.stats.survival import kaplan_meier
+from connectrial.study_trial import VolumesSection
 from connectrial.trial.baseline import baseline_table
-from connectrial.trial.flow import imaging_flow
+from connectrial.trial.flow import imaging_flow, period_flow
 
 
 def people_tables(plan: Plan, scans: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -27,6 +29,8 @@ def people_tables(plan: Plan, scans: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "imaging_flow": imaging_flow(
             scans, people.subjects, sessions={v.name: v.sessions for v in plan.study.visit}
         ),
+        "period_flow": _period_flow(plan),
+        "volumes": _volumes(plan),
         "score_log": people.score_log,
         "severity": _severity(plan),
         "dispositions": people.dispositions,
@@ -56,6 +60,41 @@ def _baseline(plan: Plan) -> pd.DataFrame:
     if not numeric and not factors:
         return pd.DataFrame()
     return baseline_table(table, numeric=numeric, factors=factors, by="_by")
+
+
+def _volumes(plan: Plan) -> pd.DataFrame:
+    """Return each person's volumes over intracranial volume beside the change they predict."""
+    tables = []
+    for one in plan.analyses:
+        section = one.section
+        if not isinstance(section, VolumesSection) or one.problems or one.rows.empty:
+            continue
+        total = pd.to_numeric(one.rows[section.intracranial])
+        tables += [
+            pd.DataFrame(
+                {
+                    "subject": one.rows["subject"],
+                    "structure": name,
+                    "share": pd.to_numeric(one.rows[name]) / total,
+                    section.outcome: one.rows[section.outcome],
+                }
+            )
+            for name in section.structures
+        ]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def _period_flow(plan: Plan) -> pd.DataFrame:
+    """Follow the patients of a crossover through its periods."""
+    study, people = plan.study, plan.people
+    if people.periods is None or people.scores.empty:
+        return pd.DataFrame()
+    included = people.subjects.loc[people.subjects["included"]]
+    if study.groups is not None:
+        included = included.loc[included["group"] == study.groups.patients]
+    scores = with_treatments(people.scores, study=study, periods=people.periods)
+    visits = [visit.name for visit in study.visit if visit.by_treatment]
+    return period_flow(list(included["subject"]), people.periods, scores, visits=visits)
 
 
 def _severity(plan: Plan) -> pd.DataFrame:

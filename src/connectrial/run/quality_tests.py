@@ -18,6 +18,8 @@ from connectrial.run.model_rows import estimate_cells
 from connectrial.stats.association import correlate
 from connectrial.stats.exact import fisher_table
 from connectrial.stats.terms import fit_terms
+from connectrial.study import Study
+from connectrial.study_checks import term_variables
 from connectrial.trial.batches import cross_batches, is_inseparable
 from connectrial.trial.visits import CONTROLS
 
@@ -111,7 +113,7 @@ def _designs(plan: Plan, values: pd.DataFrame) -> Iterator[_Design]:
     factors = {"treatment": study.design.treatments, **plan.people.factors}
     named = {
         name: _ordered(treated[name], factors[name])
-        for name in ("arm", "treatment", *study.endpoints)
+        for name in ("arm", "treatment", *_endpoints_in_models(study))
         if name in treated
     }
     crossed = {name: levels for name, levels in named.items() if levels.nunique() > 1}
@@ -136,6 +138,17 @@ def _designs(plan: Plan, values: pd.DataFrame) -> Iterator[_Design]:
                 fixed=("group",),
                 tests=("group",),
             )
+
+
+def _endpoints_in_models(study: Study) -> list[str]:
+    """Return the endpoints that a model splits people by; the first where no model does.
+
+    A trial may count a dozen endpoints; quality matters by those that an analysis of scans uses.
+    """
+    models = [study.model[one.model].fixed for one in (*study.hypothesis, *study.exploration)]
+    used = {name for fixed in models for term in fixed for name in term_variables(term)}
+    named = [name for name in study.endpoints if name in used]
+    return named or list(study.endpoints)[:1]
 
 
 def _ordered(column: pd.Series, levels: Sequence[str]) -> pd.Series:

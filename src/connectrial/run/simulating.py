@@ -19,6 +19,7 @@ from connectrial.io.files import write_atomic
 from connectrial.io.known_atlases import SIEGEL, atlas_table, siegel_parcels
 from connectrial.io.regimens import read_regimen, shipped_regimens
 from connectrial.io.simulated import (
+    SPACE,
     WARNING,
     write_matrices,
     write_parcels,
@@ -41,6 +42,7 @@ from connectrial.study import Study
 from connectrial.study_file import load_study
 
 Progress = Callable[[str, int, int], None]
+_IMAGES = "derivatives/fmriprep-like"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -129,6 +131,7 @@ def simulate_dataset(
     own = _write_scans(made, out, progress, n_scans * made.settings["n_runs"])
     if n_images:
         _write_images(made, out, n_images, progress)
+        write_atomic(out / "images.toml", _images_study(made))
     file = out / "study.toml"
     write_atomic(file, _study_text(study, study_file, out, own))
     return Simulation(folder=out, study=file, simulated=made, truth_from=path)
@@ -385,8 +388,30 @@ def _write_images(made: SimulatedStudy, out: Path, n_images: int, progress: Prog
     chosen = set(made.recruited.scans["subject"].unique()[:n_images])
     images = (simulate_image(one, atlas) for one in made.scans() if one.subject in chosen)
     total = int(made.recruited.scans["subject"].isin(chosen).sum()) * made.settings["n_runs"]
-    for n in write_images(images, atlas, out / "derivatives" / "fmriprep-like", seed=made.seed):
+    for n in write_images(images, atlas, out / _IMAGES, seed=made.seed):
         progress("simulating images", n, total)
+
+
+def _images_study(made: SimulatedStudy) -> str:
+    """Write a study file of the people with images: everything else is study.toml's."""
+    assert made.atlas is not None  # noqa: S101 - there are scans
+    label = "".join(c for c in made.atlas.name if c.isalnum())
+    atlas = f"{_IMAGES}/atlases/atlas-{label}/atlas-{label}"
+    return f"""# {WARNING} The same study from the small images of its first people.
+extends = "study.toml"
+
+[data]
+kind = "images"
+derivatives = "{_IMAGES}"
+
+[atlas]
+name = "{label}"
+image = "{atlas}_space-{SPACE}_dseg.nii.gz"
+table = "{atlas}_dseg.tsv"
+
+[denoising]
+strategy = "36P"
+"""
 
 
 def _study_text(study: Study, study_file: Path, out: Path, atlas: dict[str, str]) -> str:

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from connectrial.data import BoolArray, FloatArray
 from connectrial.errors import StudyFileError
 from connectrial.simulate.facts import Facts, check_names
 from connectrial.simulate.recruiting import Recruited
@@ -178,7 +180,9 @@ def draw_samples(
                 if measured.session is not None:
                     row[measured.session] = f"sample{k + 1}"
                 for analyte, columns in measured.columns.items():
-                    level = float(curve[f"{analyte}_ng_ml"].iloc[k]) * own
+                    # Of a further metabolite no model says anything: it follows the first one.
+                    name = analyte if f"{analyte}_ng_ml" in curve else "norketamine"
+                    level = float(curve[f"{name}_ng_ml"].iloc[k]) * own
                     for column in columns:
                         part = level / len(columns) * float(np.exp(0.05 * rng.standard_normal()))
                         row[column] = round(part, 1) if np.isfinite(part) else np.nan
@@ -211,6 +215,16 @@ def draw_volumes(
     return table
 
 
+def _dealt(places: NDArray[np.object_], chance: FloatArray, rng: np.random.Generator) -> BoolArray:
+    """Deal a side effect to the stated share of a visit's people, as exactly as people allow."""
+    has = np.zeros(len(places), dtype=bool)
+    for place in dict.fromkeys(places):
+        here = np.flatnonzero(places == place)
+        n = int(np.floor(float(chance[here].sum()) + 0.5))
+        has[rng.permutation(here)[:n]] = True
+    return has
+
+
 def draw_events(
     section: SafetySection,
     study: Study,
@@ -232,7 +246,7 @@ def draw_events(
             float(own.get(place, own.get(places[place], how.get("share", 0.1))))
             for place in table["place"]
         ]
-        has = rng.random(len(table)) < np.array(chance)
+        has = _dealt(table["place"].to_numpy(), np.array(chance), rng)
         if words:
             high = max(words)
             present = min((n for n in words if n >= section.present_from), default=high)

@@ -27,6 +27,7 @@ _KEYS: dict[str, dict[str, str]] = {
         "maximum": "number",
         "decimals": "count",
         "levels": "numbers by name",
+        "cohorts": "names",
     },
     "scale": {
         "name": "text",

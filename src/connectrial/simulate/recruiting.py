@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,7 +99,8 @@ def recruit(study: Study, facts: Facts, rng: np.random.Generator) -> Recruited:
             scored += [(mine[k], one.name) for k in sorted(rng.permutation(len(mine))[:n])]
     table = pd.DataFrame(people)
     table["sequence"] = table.get("sequence", "")
-    _fill_columns(table, study, facts, rng)
+    seen = {subject for subject, *_ in (*scans, *scored)}
+    _fill_columns(table, study, facts, rng, seen=seen)
     fixed = {"subject", "cohort", "is_control", "arm", "sequence"}
     if study.arms is not None and study.arms.column == "arm":
         fixed -= {"arm"}
@@ -142,6 +143,8 @@ def _check(study: Study, facts: Facts, cohorts: Sequence[dict[str, Any]]) -> Non
             check_names(problems, [one["name"]], known, what=f"[[{section}]]")
             what = f"[[{section}]] {one['name']!r} cohorts"
             check_names(problems, one.get("cohorts", []), names, what=what)
+    for name, how in facts.one("columns").items():
+        check_names(problems, how.get("cohorts", []), names, what=f"[columns.{name}] cohorts")
     known = [one.name for one in study.hypothesis]
     check_names(problems, [one["name"] for one in facts.many("system")], known, what="[[system]]")
     odd = [one["session"] for one in facts.many("oddity") if "session" in one]
@@ -178,9 +181,18 @@ def _sequence(study: Study, i: int, *, is_control: bool) -> dict[str, Any]:
 
 
 def _fill_columns(
-    people: pd.DataFrame, study: Study, facts: Facts, rng: np.random.Generator
+    people: pd.DataFrame,
+    study: Study,
+    facts: Facts,
+    rng: np.random.Generator,
+    *,
+    seen: Collection[str],
 ) -> None:
-    """Give every column that the study reads its cells, where no cohort states them."""
+    """Give every column that the study reads its cells, where no cohort states them.
+
+    Levels are dealt among controls, among patients who were seen, and among the others apart, so that
+    a count that is printed of those who began is exact among them.
+    """
     stated: dict[str, dict[str, Any]] = facts.one("columns")
     wanted: dict[str, dict[str, Any]] = {}
     for rule in _rules(study):
@@ -205,9 +217,12 @@ def _fill_columns(
             people[column] = None
         people[column] = people[column].astype("object")
         how = stated.get(column) or wanted.get(column, {})
-        for _, group in people.groupby("is_control"):
-            empty = group.index[group[column].isna()]
-            people.loc[empty, column] = _draw_cells(how, len(empty), rng)
+        never = ~people["is_control"] & ~people["subject"].isin(list(seen))
+        empty = people[column].isna()
+        if "cohorts" in how:
+            empty &= people["cohort"].isin(how["cohorts"])
+        for _, group in people.loc[empty].groupby([people["is_control"], never]):
+            people.loc[group.index, column] = _draw_cells(how, len(group), rng)
 
 
 def _draw_cells(how: dict[str, Any], n: int, rng: np.random.Generator) -> list[Any]:

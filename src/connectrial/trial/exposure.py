@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, get_args
@@ -83,6 +84,12 @@ OCCUPANCY: dict[str, OccupancyAssumption] = {
 }
 
 
+_NUMBER = r"\d+(?:\.\d+)?"
+_OWN_OCCUPANCY = re.compile(
+    rf"ic50(?P<um>_um)?\s*=\s*(?P<ic50>{_NUMBER})(?:\s*,\s*hill\s*=\s*(?P<hill>{_NUMBER}))?"
+)
+
+
 def assumed_occupancy(
     concentration_ng_ml: ArrayLike, *, ic50_ng_ml: float = 400.0, hill: float = 1.0
 ) -> FloatArray:
@@ -119,19 +126,35 @@ def assumed_occupancy(
 
 
 def find_occupancy(key: str) -> OccupancyAssumption:
-    """Return an assumption by its key.
+    """Return an assumption by its key, or one of the caller's own.
+
+    Parameters
+    ----------
+    key : str
+        A key of :data:`OCCUPANCY`, or numbers: ``ic50=500, hill=1.2`` (ng/ml), ``ic50_um=0.9``
+        (micromolar ketamine); without ``hill`` it is 1.
 
     Raises
     ------
     InputError
-        There is none of that name.
+        There is none of that name, or the numbers cannot be.
     """
-    if key not in OCCUPANCY:
+    if key in OCCUPANCY:
+        return OCCUPANCY[key]
+    own = _OWN_OCCUPANCY.fullmatch(key.strip())
+    if own is None:
         raise InputError(
             f"occupancy: there is no {key!r}{did_you_mean(key, list(OCCUPANCY), listing=False)}; "
-            f"allowed are {', '.join(OCCUPANCY)}"
+            f"allowed are {', '.join(OCCUPANCY)}, or numbers of your own: 'ic50=500, hill=1.2' (ng/ml), "
+            "'ic50_um=0.9'"
         )
-    return OCCUPANCY[key]
+    half, hill = float(own["ic50"]), float(own["hill"] or 1.0)
+    if not half > 0 or not hill > 0:
+        raise InputError(f"occupancy: {key!r}: ic50 and hill must be above 0")
+    ic50 = half * KETAMINE_MOLAR_MASS if own["um"] else half
+    return OccupancyAssumption(
+        ic50_ng_ml=ic50, hill=hill, source=f"a setting of this analysis ({key.strip()})"
+    )
 
 
 def exposure_summary(

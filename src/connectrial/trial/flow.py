@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
+from connectrial.trial.periods import JOIN, Periods
 from connectrial.trial.visits import CONTROLS
 
 #: How the reason of somebody begins who fails a condition for taking part.
@@ -20,6 +21,7 @@ def flow(
     scan_visits: Sequence[str],
     available: pd.DataFrame,
     dispositions: pd.DataFrame | None = None,
+    controls: Collection[str] = (),
 ) -> pd.DataFrame:
     """Count people and scan sessions from everybody known down to each visit's analysis.
 
@@ -40,6 +42,9 @@ def flow(
     dispositions : DataFrame, optional
         ``subject``, ``disposition``, ``fate`` ("completed", "lost", "excluded", "not_treated"): what
         became of those who take part, by arm where `subjects` has a column ``arm``.
+    controls : collection of str
+        Controls, of whom eligibility and disposition say nothing: where either is told, they join
+        after it.
 
     Returns
     -------
@@ -51,17 +56,29 @@ def flow(
     rows: list[tuple[int, str, int, int | None, str]] = []
     with_scans = len(scan_visits) > 0
     everybody = len(subjects)
-    judged = subjects["reason"].astype(str).str.startswith(NOT_ELIGIBLE).any()
+    judged = bool(subjects["reason"].astype(str).str.startswith(NOT_ELIGIBLE).any())
+    followed = dispositions is not None and len(dispositions) > 0
+    is_control = subjects["subject"].isin(list(controls)) if judged or followed else None
+    trial = subjects if is_control is None else subjects.loc[~is_control]
+    n_joining = 0 if is_control is None else int(is_control.sum())
+    own_scans = scans.loc[scans["subject"].isin(trial["subject"])]
     first = "Assessed for eligibility" if judged else "Known from tables and scans"
-    rows.append((0, first, everybody, _sessions(scans) if with_scans else None, ""))
+    rows.append((0, first, len(trial), _sessions(own_scans) if with_scans else None, ""))
     step = 1
     analysed = subjects.loc[subjects["included"]]
     out = subjects.loc[~subjects["included"]]
+    taking_part = trial.loc[trial["included"]]
     if judged:
-        rows.append((step, "Eligible", len(analysed), None, _reasons(out)))
+        left_here = trial.loc[~trial["included"]]
+        rows.append((step, "Eligible", len(taking_part), None, _reasons(left_here)))
         step += 1
-    if dispositions is not None and len(dispositions):
-        rows += [(step, *box) for box in _follow_up(analysed, dispositions)]
+    if dispositions is not None and followed:
+        rows += [(step, *box) for box in _follow_up(taking_part, dispositions)]
+        step += 1
+    if n_joining:
+        words = f"With {_counted(n_joining, 'control')}"
+        n_scans = _sessions(scans) if with_scans else None
+        rows.append((step, words, len(taking_part) + n_joining, n_scans, ""))
         step += 1
     if with_scans:
         usable = scans.loc[scans["included"]]
@@ -151,9 +168,60 @@ def _by_reason(scans: pd.DataFrame) -> dict[str, int]:
     return {str(reason): int(n) for reason, n in once["reason"].value_counts(sort=False).items()}
 
 
-def _counted(count: int, what: str, reason: str) -> str:
-    plural = {"person": "people", "scan": "scans"}[what] if count != 1 else what
-    return f"{count} {plural}: {reason}"
+def _counted(count: int, what: str, reason: str = "") -> str:
+    plural = {"person": "people", "scan": "scans", "control": "controls"}[what]
+    return f"{count} {plural if count != 1 else what}" + (f": {reason}" if reason else "")
+
+
+def period_flow(
+    subjects: Sequence[str], periods: Periods, scores: pd.DataFrame, *, visits: Sequence[str]
+) -> pd.DataFrame:
+    """Count people of a crossover from their sequence down to each period's scores.
+
+    Parameters
+    ----------
+    subjects : sequence of str
+        Who takes part and was to be treated.
+    periods : Periods
+        Sequences, and the period of each treatment.
+    scores : DataFrame
+        ``subject``, ``visit``, ``treatment``, ``scale``, ``score`` (NaN: none).
+    visits : sequence of str
+        Visits of each period, in order.
+
+    Returns
+    -------
+    DataFrame
+        One row per sequence and period: ``sequence``, ``n_sequence`` (people of it), ``period``,
+        ``treatment``, ``n_treated``, ``n_left`` (not treated in that period), then for each scale and
+        visit how many have a score (``SCALE, VISIT``).
+    """
+    mine = [str(name) for name in subjects]
+    sequence = periods.sequence.reindex(mine)
+    known = scores.loc[scores["score"].notna() & scores["subject"].isin(mine)]
+    cells = known.groupby(["scale", "visit", "treatment"], observed=True, sort=False)["subject"]
+    scored = {key: set(who) for key, who in cells}
+    scales = list(dict.fromkeys(scores["scale"].astype(str)))
+    rows: list[dict[str, object]] = []
+    for name in periods.sequences:
+        members = {str(who) for who in sequence.index[sequence == name]}
+        for number, treatment in enumerate(name.split(JOIN), start=1):
+            given = periods.period[treatment]
+            treated = members & {str(who) for who in given.index[given.notna()]}
+            row: dict[str, object] = {
+                "sequence": name,
+                "n_sequence": len(members),
+                "period": number,
+                "treatment": treatment,
+                "n_treated": len(treated),
+                "n_left": len(members - treated),
+            }
+            for scale in scales:
+                for visit in visits:
+                    here = scored.get((scale, visit, treatment), set())
+                    row[f"{scale}, {visit}"] = len(treated & here)
+            rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def imaging_flow(
