@@ -145,8 +145,9 @@ def _endpoints_in_models(study: Study) -> list[str]:
 
     A trial may count a dozen endpoints; quality matters by those that an analysis of scans uses.
     """
-    models = [study.model[one.model].fixed for one in (*study.hypothesis, *study.exploration)]
-    used = {name for fixed in models for term in fixed for name in term_variables(term)}
+    models = [one.model for one in study.hypothesis] + [one.model for one in study.exploration]
+    terms = [term for model in models for term in study.model[model].fixed]
+    used = {name for term in terms for name in term_variables(term)}
     named = [name for name in study.endpoints if name in used]
     return named or list(study.endpoints)[:1]
 
