@@ -71,7 +71,8 @@
     now.appendChild(line);
     showMarks();
     inView(rows[id]);
-    try { history.replaceState(null, "", "#" + id); } catch (e) { /* the address stays */ }
+    /* Not while the page opens: the browser would scroll past the list. */
+    if (document.readyState === "complete") { try { history.replaceState(null, "", "#" + id); } catch (e) { /* the address stays */ } }
     /* Paging keeps the place on the page; only a scan that is hardly in sight is brought up. */
     var top = scans[id].getBoundingClientRect().top;
     if (scroll && (top < 0 || top > window.innerHeight * 0.45)) { scans[id].scrollIntoView({ block: "start" }); }
