@@ -11,6 +11,7 @@ from connectrial.report.network_panels import parcel_centres
 from connectrial.report.panel import Panel
 from connectrial.report.source import table
 from connectrial.results import Result, Results
+from connectrial.trial.visits import CONTROLS
 
 
 def profile_blocks(results: Results, result: Result) -> list[Block]:
@@ -41,7 +42,8 @@ def _titles(own: pd.DataFrame) -> dict[tuple[str, str], str]:
         for visit, mine in part.groupby("visit", sort=False, observed=True):
             n = int(mine["n_subjects"].max())
             before = str(mine["from_visit"].iloc[0])
-            words = f"mean at {visit}" if what == "mean" else f"mean change, {before} to {visit}"
+            words = "mean of controls" if visit == CONTROLS else f"mean at {visit}"
+            words = words if what == "mean" else f"mean change, {before} to {visit}"
             found[what, str(visit)] = f"{words} ({n} people)"
     return found
 

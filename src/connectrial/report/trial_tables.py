@@ -85,7 +85,9 @@ def _baseline(results: Results) -> list[Block]:
 
 
 def _summary(row: pd.Series) -> str:
-    if pd.notna(row["count"]):
+    if row["n"] == 0:
+        text = "–"
+    elif pd.notna(row["count"]):
         text = f"{int(row['count'])} ({row['percent']:.0f} %)"
     elif pd.notna(row["mean"]):
         n = _decimals(row["sd"])
