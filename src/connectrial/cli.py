@@ -371,7 +371,7 @@ def atlases() -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from connectrial.io.known_atlases import list_atlases
+    from connectrial.io.atlas_list import list_atlases
 
     found = list_atlases()
     table = Table("name", "parcels", "networks", "form", "where", "space of its image")

@@ -240,8 +240,8 @@ def test_the_size_of_blocks_changes_nothing(tmp_path, monkeypatch, block_values)
     values[3, 2, 2, 7] = np.nan
     path = save(tmp_path / "run.nii.gz", values)
     whole = extract_with_quality(path, an_atlas())
-    monkeypatch.setattr("connectrial.io.images._BLOCK_VALUES", block_values)
-    monkeypatch.setattr("connectrial.io.images._CHUNK_VOXELS", 7)
+    monkeypatch.setattr("connectrial.io.image_pass._BLOCK_VALUES", block_values)
+    monkeypatch.setattr("connectrial.io.image_pass._CHUNK_VOXELS", 7)
     parts = extract_with_quality(path, an_atlas())
     assert np.array_equal(parts.series.signal, whole.series.signal)
     for name in ("dvars", "global_signal", "tsnr", "median_tsnr"):

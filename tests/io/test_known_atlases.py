@@ -9,11 +9,11 @@ import pytest
 from connectrial.data import Atlas, Grayordinates
 from connectrial.errors import InputError
 from connectrial.io.atlas_files import read_registry
+from connectrial.io.atlas_list import list_atlases
 from connectrial.io.known_atlases import (
     SIEGEL,
     atlas_table,
     known_atlases,
-    list_atlases,
     load_atlas,
 )
 from connectrial.io.limbic import (

@@ -14,6 +14,7 @@ from connectrial.errors import InputError, StudyFileError
 from connectrial.fc.graphs import participation
 from connectrial.fc.networks import network_fc_detail
 from connectrial.fc.parcel_measures import global_of, participation_of
+from connectrial.report.quality_panels import region_panels
 from tiny import PARCELS, series_path, write_series
 
 MEASURES = """
@@ -111,6 +112,12 @@ def test_measures_of_parcels_are_outcomes_in_a_crossover_of_three(tmp_path):
     spread = results["Spread"].estimates.query("declared and kind == 'coefficient'")
     assert set(spread["unit"]) == {"participation coefficient"}
     page = render_report(results)
+    regions = region_panels(results)[0].figure.axes[0]
+    assert [label.get_text() for label in regions.get_xticklabels()] == [
+        "placebo day 1",
+        "low day 1",
+        "high day 1",
+    ]
     assert "each one&#39;s mean Fisher z with all others" in page or "each one's mean" in page
 
 

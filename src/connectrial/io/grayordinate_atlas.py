@@ -15,10 +15,10 @@ from connectrial.errors import InputError, did_you_mean
 from connectrial.io.atlas import atlas_from_names, read_atlas
 from connectrial.io.cifti import (
     grayordinates_of,
-    label_maps,
     read_cifti_header,
     read_matrix_values,
 )
+from connectrial.io.cifti_names import label_maps
 from connectrial.io.surfaces import is_background, read_surface_labels, rows_of_labels
 
 _ENDINGS = (".dlabel.nii", ".label.gii", ".annot")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,49 +12,16 @@ import pandas as pd
 from connectrial.data import Atlas, FloatArray
 from connectrial.errors import InputError, did_you_mean
 from connectrial.io.atlas import atlas_from_names, attach_image, read_atlas
-from connectrial.io.atlas_files import atlas_folder, fetched_file, read_packaged, read_registry
+from connectrial.io.atlas_files import fetched_file, read_packaged, read_registry
 from connectrial.io.limbic import add_subcortex, read_limbic_labels
 from connectrial.io.spheres import CENTRE, sphere_atlas
 
 SIEGEL = "Gordon333+Seitzman-subcortex"
-_GORDON = "Gordon333"
+GORDON = "Gordon333"
 _RADIUS_MM = 5.0
-_SPHERES = ("Seitzman300", "Power264", "Dosenbach160")
+SPHERES = ("Seitzman300", "Power264", "Dosenbach160")
 #: Labels of the ``atlas-`` entity that mean a table which is built in.
-_ALIASES = {"Gordon": _GORDON}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Source:
-    """Whom to cite, and under which licence the files are given."""
-
-    citation: str
-    licence: str
-
-
-_SOURCES = {
-    "Seitzman300": _Source(
-        citation="Seitzman 2020, doi 10.1016/j.neuroimage.2019.116290",
-        licence="coordinates; none stated (from nilearn)",
-    ),
-    "Power264": _Source(
-        citation="Power 2011, doi 10.1016/j.neuron.2011.09.006",
-        licence="coordinates; none stated (from nilearn)",
-    ),
-    "Dosenbach160": _Source(
-        citation="Dosenbach 2010, doi 10.1126/science.1194144",
-        licence="coordinates; none stated (from nilearn)",
-    ),
-    "Gordon333": _Source(
-        citation="Gordon 2016, doi 10.1093/cercor/bhu239", licence="MIT (xcpEngine)"
-    ),
-    "Schaefer": _Source(
-        citation="Schaefer 2018, doi 10.1093/cercor/bhx179", licence="MIT (CBIG, xcpEngine)"
-    ),
-    "Tian": _Source(
-        citation="Tian 2020, doi 10.1038/s41593-020-00711-6", licence="free use, citing the paper"
-    ),
-}
+_ALIASES = {"Gordon": GORDON}
 
 
 def known_atlases() -> tuple[str, ...]:
@@ -64,7 +31,7 @@ def known_atlases() -> tuple[str, ...]:
     -------
     tuple of str
     """
-    return tuple(dict.fromkeys((*_SPHERES, _GORDON, SIEGEL, *read_registry()["name"])))
+    return tuple(dict.fromkeys((*SPHERES, GORDON, SIEGEL, *read_registry()["name"])))
 
 
 def load_atlas(
@@ -159,9 +126,9 @@ def load_atlas(
         raise InputError("name_column and network_column name columns of a table: give table too")
     if table is not None:
         return _own(name, image, table, columns, radius_mm)
-    if name == _GORDON:
+    if name == GORDON:
         return _gordon(image, None, columns, space)
-    if name in _SPHERES:
+    if name in SPHERES:
         spheres, notes = _spheres(name, radius_mm)
         if image is None:
             return sphere_atlas(name, spheres, notes=notes)
@@ -186,70 +153,9 @@ def atlas_table(name: str) -> pd.DataFrame | None:
         Indexed by name, with ``network`` and ``index``; None where nothing is built in.
     """
     name = _ALIASES.get(name, name)
-    if name == _GORDON:
+    if name == GORDON:
         return _gordon_parcels()
-    return _spheres(name, None)[0] if name in _SPHERES else None
-
-
-def list_atlases() -> pd.DataFrame:
-    """List every atlas that `load_atlas` knows by name.
-
-    Returns
-    -------
-    DataFrame
-        ``name``, ``parcels``, ``networks`` (how many), ``form``, ``where`` it comes from, ``space``
-        of images, ``licence`` and ``source``.
-    """
-    rows = []
-    for name in (*_SPHERES, _GORDON, SIEGEL):
-        parcels = atlas_table(name)
-        table = siegel_parcels() if parcels is None else parcels
-        form, where = "spheres", "built in"
-        if parcels is None or name == _GORDON:
-            form = "labels" if name == _GORDON else "labels and spheres"
-            where = f"table built in; image: {_state(_GORDON)}"
-        rows.append(_line(name, len(table), table["network"].nunique(), form, where))
-    for name in dict.fromkeys(read_registry()["name"]):
-        if name != _GORDON:
-            n_parcels, n_networks = _size(name)
-            rows.append(_line(name, n_parcels, n_networks, "labels", _state(name)))
-    return pd.DataFrame(rows)
-
-
-def _line(name: str, n_parcels: int, n_networks: int, form: str, where: str) -> dict[str, object]:
-    sources = [one for key, one in _SOURCES.items() if key.rstrip("0123456789") in name]
-    registry = read_registry()
-    files = registry.loc[(registry["name"] == name) & (registry["role"] == "image")]
-    if name == SIEGEL:
-        files = registry.loc[(registry["name"] == _GORDON) & (registry["role"] == "image")]
-    return {
-        "name": name,
-        "parcels": n_parcels,
-        "networks": n_networks,
-        "form": form,
-        "where": where,
-        "space": ", ".join(files["space"]) or "MNI",
-        "licence": "; ".join(dict.fromkeys(one.licence for one in sources)),
-        "source": "; ".join(one.citation for one in sources),
-    }
-
-
-def _state(name: str) -> str:
-    registry = read_registry()
-    files = registry.loc[registry["name"] == name, "file"]
-    present = all((atlas_folder() / name / file).is_file() for file in files)
-    return "fetched" if present else f"connectrial fetch {name}"
-
-
-def _size(name: str) -> tuple[int, int]:
-    """Return parcels and networks of a fetched atlas, as its name tells them."""
-    cortex = re.search(r"Schaefer(\d+)", name)
-    subcortex = re.search(r"TianS(\d)", name)
-    n_parcels = int(cortex[1]) if cortex else 0
-    n_parcels += {"1": 16, "2": 32, "3": 50, "4": 54}[subcortex[1]] if subcortex else 0
-    # The label names of the 17-network files write LimbicA and LimbicB as one.
-    n_networks = 16 if name.endswith("-17networks") else 7
-    return n_parcels, n_networks if cortex else 0
+    return _spheres(name, None)[0] if name in SPHERES else None
 
 
 def _refuse_what_does_not_fit(
@@ -300,13 +206,13 @@ def _gordon(
     image: Path | None, table: Path | None, columns: dict[str, str | None], space: str | None
 ) -> Atlas:
     if table is not None:
-        return read_atlas(_GORDON, image=image, table=table, **columns)
+        return read_atlas(GORDON, image=image, table=table, **columns)
     note: tuple[str, ...] = ()
     if image is None:
-        image, own = fetched_file(_GORDON, "image", space=space)
-        note = _space_note(_GORDON, own, space)
+        image, own = fetched_file(GORDON, "image", space=space)
+        note = _space_note(GORDON, own, space)
     where = "the built-in table of Gordon333"
-    atlas = attach_image(_GORDON, _gordon_parcels(), image=image, table=where)
+    atlas = attach_image(GORDON, _gordon_parcels(), image=image, table=where)
     return replace(atlas, notes=(*atlas.notes, *note))
 
 

@@ -10,15 +10,17 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from connectrial.data import BoolArray, Connectivity, FloatArray, Scan, TimeSeries
+from connectrial.data import Connectivity, FloatArray, Scan, TimeSeries
 from connectrial.errors import InputError
-from connectrial.io.cifti import (
-    is_cifti,
-    parcel_names,
-    read_cifti_header,
-    read_matrix_values,
-)
+from connectrial.io.cifti import is_cifti, read_cifti_header, read_matrix_values
+from connectrial.io.cifti_names import parcel_names
 from connectrial.io.files import write_atomic
+from connectrial.io.matrix_checks import (
+    check_correlations,
+    check_symmetry,
+    without_doubles,
+    without_empty,
+)
 from connectrial.io.number_text import (
     NumberText,
     counts_up,
@@ -30,7 +32,6 @@ from connectrial.io.number_text import (
 
 _CORNERS = frozenset({"", "node", "parcel", "region", "roi", "index", "unnamed: 0"})
 _INDEX_NAMES = frozenset({"", "index", "frame", "frames", "volume", "time", "unnamed: 0"})
-_ROUNDING = 1e-6  # what a matrix printed to few digits may be off by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,18 +193,18 @@ def _as_connectivity(
     diagonal = np.diagonal(matrix).copy()
     matrix = matrix.copy()
     np.fill_diagonal(matrix, np.nan)
-    _check_symmetry(path, matrix, index)
+    check_symmetry(path, matrix, index)
     matrix = (matrix + matrix.T) / 2.0
     notes: list[str] = []
     if values == "r":
-        _check_correlations(path, matrix, index, diagonal)
+        check_correlations(path, matrix, index, diagonal)
     elif bool(np.all(diagonal == 1.0)) and not bool((np.abs(matrix) > 1.0).any()):
         notes.append(
             f"{path.name}: read as Fisher z, but its diagonal is 1 and no value is beyond 1, "
             "as in a matrix of r; set [data] values = 'r' if that is what it holds"
         )
-    matrix = _without_empty(path, matrix, index, notes)
-    matrix = _without_doubles(path, matrix, index, notes, limit=1.0 if values == "r" else np.inf)
+    matrix = without_empty(path, matrix, index, notes)
+    matrix = without_doubles(path, matrix, index, notes, limit=1.0 if values == "r" else np.inf)
     z = np.arctanh(matrix) if values == "r" else matrix
     return Connectivity(z=z, parcels=index, notes=tuple(notes))
 
@@ -354,70 +355,3 @@ def _square(text: NumberText, *, infinite: bool) -> tuple[Sequence[str] | None, 
 def _names_rows(corner: str, row_names: Sequence[str]) -> bool:
     """Tell whether the first column names the rows."""
     return corner.lower() in _CORNERS or not all(is_number(name) for name in row_names)
-
-
-def _check_symmetry(path: Path, matrix: FloatArray, index: pd.Index) -> None:
-    with np.errstate(invalid="ignore"):
-        gap = np.abs(matrix - matrix.T)
-    gap[np.isinf(matrix) & (matrix == matrix.T)] = 0.0
-    one_sided = np.isnan(matrix) != np.isnan(matrix.T)
-    gap[one_sided] = np.inf
-    if not matrix.size or np.isnan(gap).all() or np.nanmax(gap) <= _ROUNDING:
-        return
-    i, j = sorted(int(k) for k in np.unravel_index(np.nanargmax(gap), gap.shape))
-    lower, upper = np.tril_indices_from(matrix, -1), np.triu_indices_from(matrix, 1)
-    advice = "write both triangles"
-    if np.nan_to_num(matrix[lower]).any() and np.nan_to_num(matrix[upper]).any():
-        advice = "a matrix of correlations is the same on both sides of its diagonal"
-    raise InputError(
-        f"{path}: not symmetric: {index[i]} with {index[j]} is {matrix[i, j]:g} above the diagonal "
-        f"and {matrix[j, i]:g} below; {advice}"
-    )
-
-
-def _check_correlations(path: Path, r: FloatArray, index: pd.Index, diagonal: FloatArray) -> None:
-    beyond: BoolArray = np.abs(r) > 1.0 + _ROUNDING
-    if beyond.any():
-        i, j = (int(k) for k in np.argwhere(beyond)[0])
-        raise InputError(
-            f"{path}: {int(beyond.sum()) // 2} values lie beyond [-1, 1], first {r[i, j]:g} for "
-            f"{index[i]} with {index[j]}; if the file holds Fisher z, set [data] values = 'z'"
-        )
-    odd = ~(np.isnan(diagonal) | (diagonal == 0.0) | (np.abs(diagonal - 1.0) <= 1e-4))
-    if odd.any():
-        i = int(np.argmax(odd))
-        raise InputError(
-            f"{path}: {diagonal[i]:g} on the diagonal at {index[i]}; a matrix of r has 1, 0 or n/a "
-            "there: is this a covariance matrix?"
-        )
-
-
-def _without_empty(path: Path, matrix: FloatArray, index: pd.Index, notes: list[str]) -> FloatArray:
-    """Turn rows of zeros, which some tools write for parcels without data, into NaN."""
-    zero = np.nan_to_num(matrix, nan=0.0).any(axis=1)
-    empty = ~zero & ~np.isnan(matrix).all(axis=1) if len(index) > 2 else np.zeros(len(index), bool)
-    # Cells against empty parcels are NaN, not zero, when the file marks them itself.
-    if empty.any():
-        matrix[empty, :] = np.nan
-        matrix[:, empty] = np.nan
-        notes.append(
-            f"{path.name}: {int(empty.sum())} parcels have a row of zeros and count as without "
-            f"data: {', '.join(map(str, index[np.flatnonzero(empty)[:5]]))}"
-        )
-    return matrix
-
-
-def _without_doubles(
-    path: Path, matrix: FloatArray, index: pd.Index, notes: list[str], *, limit: float
-) -> FloatArray:
-    """Turn pairs with |r| = 1, one signal under two names, into NaN: their z is infinite."""
-    one = np.abs(matrix) >= limit
-    if not one.any():
-        return matrix
-    pairs = [(int(i), int(j)) for i, j in np.argwhere(np.triu(one))]
-    shown = ", ".join(f"{index[i]} with {index[j]}" for i, j in pairs[:3])
-    notes.append(
-        f"{path.name}: {len(pairs)} pairs of parcels have |r| = 1 (one signal twice), whose z is "
-        f"infinite; they are left out as NaN: {shown}"
-    )
-    return np.where(one, np.nan, matrix)

@@ -21,6 +21,7 @@ from connectrial.report.cells import plain_table
 from connectrial.report.live_slices import slices_live
 from connectrial.report.panel import Panel
 from connectrial.report.profile_blocks import profile_blocks
+from connectrial.report.source import places, visits
 from connectrial.results import GroupMap, Result, Results
 
 _LISTED = 20
@@ -102,17 +103,17 @@ def _by_structure(results: Results, result: Result, drawn: GroupMap) -> Block:
     """List mean maps and changes by structure: how many grayordinates, their mean and range."""
     rows = drawn.rows
     assert rows is not None  # noqa: S101 - the caller has looked
-    visits = _places(results)
+    known = _places(results)
     lines = []
     for key, values in drawn.images.items():
         mean, change = _MEAN.fullmatch(key), _CHANGE.fullmatch(key)
         if not (mean or change):
             continue
         if change:
-            later, first = (visits.get(name, name) for name in change.groups())
+            later, first = (known.get(name, name) for name in change.groups())
             title = _difference(results, later, first)
         else:
-            title = f"mean at {visits.get(mean[1], mean[1])}" if mean else ""
+            title = f"mean at {known.get(mean[1], mean[1])}" if mean else ""
         for number, structure in enumerate(rows.structures):
             here = values[(rows.structure == number) & np.isfinite(values)].astype(np.float64)
             lines.append(
@@ -159,15 +160,15 @@ def _panels(results: Results, result: Result, drawn: GroupMap) -> list[Panel]:
 
 def map_rows(results: Results, result: Result, drawn: GroupMap) -> list[MapRow]:
     """Name the maps that are shown: means, changes, then each test with the voxels that pass."""
-    visits = _places(results)
+    known = _places(results)
     rows = []
     for key, values in drawn.images.items():
         mean, change = _MEAN.fullmatch(key), _CHANGE.fullmatch(key)
         if mean:
-            title = f"mean at {visits.get(mean[1], mean[1])}"
+            title = f"mean at {known.get(mean[1], mean[1])}"
             rows.append(MapRow(title=title, values=values, scale=_unit(result)))
         elif change:
-            later, first = (visits.get(name, name) for name in change.groups())
+            later, first = (known.get(name, name) for name in change.groups())
             title = _difference(results, later, first)
             rows.append(MapRow(title=title, values=values, scale=f"change of {_unit(result)}"))
     tested = [key for key in drawn.images if key.endswith("_stat-t")]
@@ -204,8 +205,7 @@ def _summary(rows: list[MapRow]) -> pd.DataFrame:
 
 def _places(results: Results) -> dict[str, str]:
     """Return the visits (in a crossover, under each treatment) by their names in files."""
-    known = (*results.plan.get("visits", ()), *results.plan.get("places", ()))
-    return {_bare(str(name)): str(name) for name in known}
+    return {_bare(name): name for name in (*visits(results), *places(results))}
 
 
 def _difference(results: Results, later: str, first: str) -> str:

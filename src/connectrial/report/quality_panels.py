@@ -8,7 +8,7 @@ import pandas as pd
 from connectrial.figures.motion_effects import plot_qc_fc
 from connectrial.figures.quality import plot_quality
 from connectrial.report.panel import Panel
-from connectrial.report.source import table, visits
+from connectrial.report.source import places, table
 from connectrial.results import Results
 
 _BIN_R, _BINS_DISTANCE = 0.05, 12
@@ -32,7 +32,7 @@ def region_panels(results: Results) -> list[Panel]:
     rest = listed[~is_own].groupby(["subject", "session", "visit"], observed=True, sort=False)
     others = rest[measures].mean().reset_index().assign(region=_REST)
     together = pd.concat([listed[is_own], others], ignore_index=True)
-    order = [visit for visit in visits(results) if (together["visit"].astype(str) == visit).any()]
+    order = [visit for visit in places(results) if (together["visit"].astype(str) == visit).any()]
     panels = []
     for measure in measures:
         words = _REGIONAL[measure]
