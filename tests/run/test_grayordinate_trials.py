@@ -145,7 +145,12 @@ def test_cifti_runs_are_denoised_and_censored(dense):
     assert scans["included"].all()
     assert (scans["kept_frames"] < N_FRAMES).all()
     (sidecar,) = dense.parent.glob("out/sub-01/ses-a/func/*timeseries.json")
-    assert json.loads(sidecar.read_text())["RemainingDegreesOfFreedom"] > 15
+    said = json.loads(sidecar.read_text())
+    assert (said["Order"], said["ConfoundRank"], len(said["Confounds"])) == ("default", 6, 6)
+    # No band: all dimensions of the kept frames but the straight line that detrending takes.
+    kept = scans.set_index(["subject", "session"]).loc[("01", "a"), "kept_frames"]
+    assert said["Dimensions"] == kept - 2
+    assert said["RemainingDegreesOfFreedom"] == kept - 2 - 6
 
 
 def replace_run(study: Path, subject: str, axis, *, change=None, step: float = 2.0) -> Path:

@@ -12,7 +12,7 @@ import pandas as pd
 from connectrial.data import Connectivity, Scan, TimeSeries
 from connectrial.errors import ConnectrialError, InputError
 from connectrial.fc.coverage import find_weak_parcels
-from connectrial.fc.denoising import denoise
+from connectrial.fc.denoising import Denoised, denoise_detail
 from connectrial.fc.estimators import estimate_connectivity
 from connectrial.fc.places import parcel_centroids
 from connectrial.fc.subcortex import clean_subcortex
@@ -98,6 +98,7 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
     if job.scans[0].kind == "matrix":
         return _ready_made(job), {"weak": [], "note": "ready-made matrix: no signal to judge"}
     series: list[TimeSeries] = []
+    costs: list[dict[str, Any]] = []
     weak: list[pd.DataFrame] = []
     quality_rows: list[dict[str, Any]] = []
     said: list[str] = []
@@ -115,8 +116,9 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
         note = str(found.attrs.get("note") or "")
         weak.append(found)
         said += [] if extracted is None else extracted.notes
-        cleaned = _clean(job, scan, raw)
+        cleaned, cost = _clean(job, scan, raw)
         series.append(cleaned)
+        costs.append(cost)
         voxels = None if extracted is None else extracted.quality
         run = scan.run or ""
         quality_rows.append(measure_run(raw, cleaned, run=run, voxels=voxels))
@@ -148,7 +150,7 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
     write_parcel_quality(job.parcel_quality, parcel_tables)
     if job.scans[0].kind == "image":
         _judge_df(job, series)
-        write_series(job, series)
+        write_series(job, series, costs)
     if job.study.coverage.action == "exclude" and lost:
         series = [_without(one, [str(row["parcel"]) for row in lost]) for one in series]
     rules = job.study.connectivity
@@ -197,27 +199,39 @@ def _without(series: TimeSeries, parcels: Sequence[str]) -> TimeSeries:
     return replace(series, signal=signal)
 
 
-def _clean(job: SessionJob, scan: Scan, raw: TimeSeries) -> TimeSeries:
+def _clean(job: SessionJob, scan: Scan, raw: TimeSeries) -> tuple[TimeSeries, dict[str, Any]]:
+    """Return a run as FC rests on it, and what its denoising cost."""
     if scan.kind != "image":
-        return raw
+        return raw, {}
     rules = job.study.denoising
-    cleaned = raw if rules.leaves_as_read else _denoised(job, scan, raw)
+    cleaned, cost = raw, {}
+    if not rules.leaves_as_read:
+        found = _denoised(job, scan, raw)
+        cleaned = found.series
+        cost = {
+            "Order": found.order,
+            "Steps": found.steps,
+            "Confounds": list(found.confounds),
+            "ConfoundRank": found.rank,
+            "Dimensions": found.dimensions,
+        }
     if rules.subcortical == "none":
-        return cleaned
-    return clean_subcortex(
+        return cleaned, cost
+    cleaned = clean_subcortex(
         cleaned,
         subcortical=rules.subcortical,
         subcortical_parcels=pd.Index(job.subcortex),
         centroids_mm=parcel_centroids(job.atlas),
         nearby_mm=rules.nearby_mm,
     ).series
+    return cleaned, cost
 
 
-def _denoised(job: SessionJob, scan: Scan, raw: TimeSeries) -> TimeSeries:
+def _denoised(job: SessionJob, scan: Scan, raw: TimeSeries) -> Denoised:
     rules = job.study.denoising
     confounds, metadata = confounds_of(scan, rules.strategy, rotation_unit=job.study.rotation_unit)
     # A session is judged by the sum over its runs, so a single run may keep few.
-    return denoise(
+    return denoise_detail(
         raw,
         confounds,
         strategy=rules.strategy,

@@ -19,9 +19,11 @@ from connectrial.io.provenance import digest_file, write_json
 from connectrial.run.session_jobs import SessionJob
 
 
-def write_series(job: SessionJob, series: Sequence[TimeSeries]) -> None:
+def write_series(
+    job: SessionJob, series: Sequence[TimeSeries], costs: Sequence[dict[str, Any]]
+) -> None:
     """Write the denoised parcel series and the coverage of images, one file per run."""
-    for scan, one in zip(job.scans, series, strict=True):
+    for scan, one, cost in zip(job.scans, series, costs, strict=True):
         stem = {**job.stem, "run": scan.run}
         name = bids_name({**stem, "stat": "mean"}, suffix="timeseries", extension=".tsv")
         buffer = io.StringIO()
@@ -35,6 +37,7 @@ def write_series(job: SessionJob, series: Sequence[TimeSeries]) -> None:
                 "Sources": sources_of(scan),
                 "NuisanceParameters": job.study.denoising.strategy,
                 "SoftwareFilters": job.study.denoising.band_hz or "n/a",
+                **cost,
                 "RemainingDegreesOfFreedom": one.remaining_df,
                 "CensoredFrames": "n/a",
                 "Simulated": job.simulated,
