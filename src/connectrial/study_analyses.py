@@ -95,7 +95,10 @@ class ExplorationSection(Section):
 
     name: Label = Field(description="Name of the analysis")
     model: Label = Field(description="Name of a [model.*]")
-    test: Label = Field(description="Term that is mapped; it must be one column")
+    test: Label = Field(
+        description="Term that is mapped; where it has several columns, the one that is meant, such "
+        "as treatment[high] (not with methods that permute)"
+    )
     networks: tuple[str, ...] = Field(
         (), description="Only edges inside and between these; default: all"
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
 from connectrial.errors import did_you_mean
 from connectrial.study import (
+    AdjustMethod,
     ClinicalSection,
     EndpointSection,
     ExposureSection,
@@ -455,7 +456,11 @@ def _model_variables(study: Study) -> list[str]:
         problems += _tests_of(study, place, item.model, item.tests)
     for exploration in study.exploration:
         place = f"[[exploration]] {exploration.name!r} test"
-        problems += _tests_of(study, place, exploration.model, (exploration.test,))
+        # One column of a term may be named, where p values are adjusted and not permuted.
+        term = exploration.test
+        if exploration.method in get_args(AdjustMethod):
+            term = re.sub(r"\[[^\]]*\]", "", term)
+        problems += _tests_of(study, place, exploration.model, (term,))
     for name, one in study.maps.items():
         if one.model is not None:
             problems += _tests_of(study, f"[maps.{name}] tests", one.model, one.tests)

@@ -18,6 +18,10 @@ from connectrial.report.quality_panels import region_panels
 from tiny import PARCELS, series_path, write_series
 
 MEASURES = """
+[[exploration]]
+name = "Every edge"
+model = "crossed"
+test = "treatment[high]"
 [sets.amygdala]
 parcels = ["AMY-*"]
 [[hypothesis]]
@@ -109,6 +113,10 @@ def test_measures_of_parcels_are_outcomes_in_a_crossover_of_three(tmp_path):
         )
     assert rows.loc["treatment[high]", "estimate"] < -0.15
     assert rows.loc["treatment[high]", "unit"] == "Fisher z"
+    # One column of a term is mapped over edges by its name (algebra, as above).
+    edges = results.edges["Every edge"].set_index(["parcel_a", "parcel_b"])["estimate"]
+    z = {t: results.matrices[f"{t} day 1"].loc["LH_Vis_1", "AMY-lh"] for t in ("high", "placebo")}
+    assert edges["LH_Vis_1", "AMY-lh"] == pytest.approx(z["high"] - z["placebo"], abs=1e-8)
     spread = results["Spread"].estimates.query("declared and kind == 'coefficient'")
     assert set(spread["unit"]) == {"participation coefficient"}
     page = render_report(results)
@@ -161,6 +169,12 @@ def test_participation_of_a_set_is_the_mean_of_its_parcels():
     [
         ('gbc = "amygdala"', 'gbc = "amygdla"', "there is no 'amygdla'; did you mean 'amygdala'?"),
         ('participation = "Default"', 'participation = "amygdala"', "'AMY-lh', 'AMY-rh' have none"),
+        ("treatment[high]", "treatment[hihg]", "its columns are treatment[low], treatment[high]"),
+        (
+            '"treatment[high]"',
+            '"treatment[high]"\nmethod = "tfnbs"',
+            "has no term 'treatment[high]'",
+        ),
         ('gbc = "amygdala"', 'gbc = "amygdala"\nwithin = "Default"', "exactly one of within"),
     ],
 )

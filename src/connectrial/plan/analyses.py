@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import get_args
@@ -409,7 +410,9 @@ def _validity_notes(plan: PlannedAnalysis, design: Design, used: pd.DataFrame) -
     parsed = parse_formula(plan.formula)
     notes = list(main_effect_notes(design, parsed))
     notes += validity_notes(parsed, used, df=plan.model.df)
-    if any(len(design.columns_of(test)) > 1 for test in plan.tests):
+    # A map tests each column of a term on its own, by t.
+    together = plan.what != "map"
+    if together and any(len(tested_columns(design, test)) > 1 for test in plan.tests):
         notes += f_test_notes(parsed, used, df=plan.model.df)
     return notes
 
@@ -417,6 +420,27 @@ def _validity_notes(plan: PlannedAnalysis, design: Design, used: pd.DataFrame) -
 def coding_of(model: ModelSection, rows: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Return a model's coding for the variables that the rows have."""
     return {name: dict(numbers) for name, numbers in model.coding.items() if name in rows}
+
+
+def tested_columns(design: Design, test: str) -> tuple[str, ...]:
+    """Return the columns that a test names: a term's, or one column by its name.
+
+    Parameters
+    ----------
+    design : Design
+        Of the model.
+    test : str
+        A term such as ``treatment``, or one of its columns, such as ``treatment[high]``.
+
+    Returns
+    -------
+    tuple of str
+        Empty where the design has no such column.
+    """
+    if "[" not in test:
+        return design.columns_of(test)
+    wanted = {part.strip() for part in test.split(":")}
+    return tuple(column for column in design.columns if set(column.split(":")) == wanted)
 
 
 def _design_problems(
@@ -427,14 +451,20 @@ def _design_problems(
         partner = column in design.estimable_columns
         notes.append(f"{column}: {why}" if partner else f"{column} cannot be estimated: {why}")
     for test in plan.tests:
-        columns = design.columns_of(test)
+        columns = tested_columns(design, test)
+        if not columns:
+            own = design.columns_of(re.sub(r"\[[^\]]*\]", "", test))
+            problems.append(
+                f"the test {test!r} is no column of the model; its columns are {', '.join(own)}"
+            )
+            continue
         lost = [column for column in columns if column in design.notes]
         if len(lost) == len(columns):
             problems.append(f"the test {test!r} cannot be estimated: {design.notes[lost[0]]}")
         if one_column and len(columns) != 1:
             problems.append(
                 f"the test {test!r} has {len(columns)} columns ({', '.join(columns)}); a map needs "
-                "one"
+                "one: name it"
             )
     return problems, notes
 

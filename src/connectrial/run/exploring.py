@@ -10,6 +10,7 @@ import pandas as pd
 from connectrial.data import FloatArray
 from connectrial.errors import ConnectrialError
 from connectrial.plan import PlannedAnalysis
+from connectrial.plan.analyses import tested_columns
 from connectrial.results import Result, tidy
 from connectrial.run.analysing import MIXED, base_cells, failed
 from connectrial.stats.edgewise import EdgeFits, fit_edges
@@ -60,7 +61,7 @@ def analyse_edges(
             adjusted = permuted.p
     except ConnectrialError as error:
         return failed(plan, error.problems), named.iloc[:0]
-    column = fits.design.columns_of(plan.tests[0])[0]
+    column = tested_columns(fits.design, plan.tests[0])[0]
     at = list(fits.terms).index(column)
     table = named.assign(
         estimate=fits.estimate[at],
@@ -116,7 +117,7 @@ _CITATIONS = {
 
 def _p(fits: EdgeFits, plan: PlannedAnalysis) -> FloatArray:
     """Return the raw p values of the tested column, shape (n_edges,)."""
-    column = fits.design.columns_of(plan.tests[0])[0]
+    column = tested_columns(fits.design, plan.tests[0])[0]
     return np.asarray(fits.p_of(column), dtype=np.float64)
 
 
