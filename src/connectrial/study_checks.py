@@ -454,16 +454,20 @@ def _model_variables(study: Study) -> list[str]:
     for section, item in modelled_analyses(study):
         place = f"[[{section}]] {item.name!r} tests"
         problems += _tests_of(study, place, item.model, item.tests)
-    for exploration in study.exploration:
-        place = f"[[exploration]] {exploration.name!r} test"
-        # One column of a term may be named, where p values are adjusted and not permuted.
-        term = exploration.test
-        if exploration.method in get_args(AdjustMethod):
-            term = re.sub(r"\[[^\]]*\]", "", term)
-        problems += _tests_of(study, place, exploration.model, (term,))
+    problems += _exploration_tests(study)
     for name, one in study.maps.items():
         if one.model is not None:
             problems += _tests_of(study, f"[maps.{name}] tests", one.model, one.tests)
+    return problems
+
+
+def _exploration_tests(study: Study) -> list[str]:
+    """Check what explorations map: a term, or one column of it where nothing permutes."""
+    problems = []
+    for one in study.exploration:
+        adjusts = one.method in get_args(AdjustMethod)
+        term = re.sub(r"\[[^\]]*\]", "", one.test) if adjusts else one.test
+        problems += _tests_of(study, f"[[exploration]] {one.name!r} test", one.model, (term,))
     return problems
 
 

@@ -18,9 +18,7 @@ from connectrial.run.analysing import (
     analyse_groups,
     analyse_network,
     analyse_reliability,
-    analyse_response,
     analyse_score,
-    analyse_treatments,
     failed,
     mark_simulated,
 )
@@ -34,6 +32,7 @@ from connectrial.run.participant import Progress
 from connectrial.run.profiling import analyse_profile
 from connectrial.run.quality_tables import quality_table, region_table, ruled_out
 from connectrial.run.quality_tests import analyse_quality, batch_table
+from connectrial.run.responding import analyse_response, analyse_treatments
 from connectrial.run.safety import analyse_side_effects
 from connectrial.run.session_jobs import SessionJob, SessionOutcome, made_from
 from connectrial.run.session_values import SessionValues
