@@ -9,7 +9,7 @@ export MPLBACKEND := agg
 export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help demo test browser lint check bench validate docs clean
+.PHONY: help demo test browser lint check bench validate docs fuzz package clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -51,6 +51,16 @@ validate: $(VENV)/.installed-dev  ## error rates and coverage by simulation: eve
 docs: $(VENV)/.installed-docs  ## the documentation (docs/_build/html/index.html)
 	$(RUN) sphinx -W --keep-going -b html docs docs/_build/html
 	@echo "The documentation: $$(pwd)/docs/_build/html/index.html"
+
+# Longer: make fuzz FUZZ_SECONDS=36000. What is found becomes a case of tests/hostile/found.py.
+FUZZ_SECONDS ?= 900
+fuzz: $(VENV)/.installed-fuzz  ## mutations of every input file against its parser (15 minutes)
+	cd tests && nice -n 10 ../$(VENV)/bin/python -m hostile.fuzz --seconds $(FUZZ_SECONDS) --found ../fuzz-found
+
+# Other Pythons, fetched by uv where they are not there: make package PYTHONS="3.11 3.14"
+PYTHONS ?= 3.11 3.12 3.13 3.14
+package: $(VENV)/.installed-package  ## wheel and sdist, installed and tried in empty environments
+	$(VENV)/bin/python packaging/check_package.py $(PYTHONS:%=--python %)
 
 clean:  ## remove what was made here, the environment too
 	rm -rf $(VENV) bench/.cells demo-trial build dist docs/_build docs/generated docs/gallery

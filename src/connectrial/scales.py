@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from connectrial.errors import InputError, did_you_mean
 
+_LARGEST = 1e15  # of any score; and infinite ones are none
 _KEYS = {
     "": (
         *("name", "title", "better", "unit", "source", "ordinal"),
@@ -203,6 +204,7 @@ def scale_from_plain(raw: Mapping[str, Any], *, where: str) -> Scale:
     for key, kind in (("name", str), ("items", Mapping)):
         if not isinstance(raw.get(key), kind):
             problems.append(f"{where}: the key {key!r} is missing, or is not what it should be")
+    problems += _misshapen(raw, where)
     if problems:
         raise InputError(problems)
     items = _items(raw["items"], where, problems)
@@ -253,6 +255,40 @@ def scale_from_plain(raw: Mapping[str, Any], *, where: str) -> Scale:
     )
 
 
+def _misshapen(raw: Mapping[str, Any], where: str) -> list[str]:
+    """Say what is no list of tables, no list or no finite number where one must be."""
+    problems = []
+    for key in ("scores", "bands", "conventions"):
+        listed = raw.get(key, [])
+        if not isinstance(listed, list) or not all(isinstance(one, Mapping) for one in listed):
+            problems.append(f"{where}: {key} must be a list of tables, such as [[{key}]]")
+            continue
+        for one in listed:
+            if not isinstance(one.get("items", []), list):
+                problems.append(f"{where}: items of a score must be a list; got {one['items']!r}")
+            levels = one.get("levels", {})
+            if not isinstance(levels, Mapping) or not all(map(_is_finite, levels.values())):
+                problems.append(
+                    f"{where}: levels of bands must be a table of names and lowest scores"
+                )
+            problems += [
+                f"{where}: {limit} must be a number; got {one[limit]!r}"
+                for limit in ("min_percent_decrease", "below", "at_most")
+                if limit in one and not _is_finite(one[limit])
+            ]
+    items = raw.get("items")
+    pairs = items.get("alternatives", []) if isinstance(items, Mapping) else []
+    if not isinstance(pairs, list) or not all(isinstance(pair, list) for pair in pairs):
+        problems.append(f"{where}: items alternatives must be a list of lists; got {pairs!r}")
+    return problems
+
+
+def _is_finite(value: object) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) < _LARGEST  # false for NaN, too
+
+
 def _unknown_keys(raw: Mapping[str, Any], where: str) -> list[str]:
     problems = []
     for section, allowed in _KEYS.items():
@@ -280,7 +316,7 @@ def _items(raw: Mapping[str, Any], where: str, problems: list[str]) -> tuple[Ite
     for key in ("minimum", "maximum"):
         value = raw.get(key)
         several = list(value) if isinstance(value, list) else [value] * len(names)
-        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in several)
+        numbers = all(map(_is_finite, several))
         if not numbers or len(several) != len(names):
             problems.append(
                 f"{where}: items {key} must be a number, or a list of {len(names)} numbers; "
@@ -291,7 +327,7 @@ def _items(raw: Mapping[str, Any], where: str, problems: list[str]) -> tuple[Ite
     if len(limits) < 2:
         return ()
     codes = raw.get("not_assessed", [])
-    if not isinstance(codes, list) or not all(isinstance(c, int | float) for c in codes):
+    if not isinstance(codes, list) or not all(map(_is_finite, codes)):
         problems.append(f"{where}: items not_assessed must be a list of numbers; got {codes!r}")
         return ()
     wrong = [n for n, a, b in zip(names, *limits.values(), strict=True) if a >= b]

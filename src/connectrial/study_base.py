@@ -15,4 +15,6 @@ WhoName = Literal["patients", "controls", "everyone"]
 class Section(BaseModel):
     """One table of the study file: unknown keys are refused, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False
+    )

@@ -65,7 +65,7 @@ def parse_study(raw: Mapping[str, Any], *, folder: Path) -> Study:
 
 
 def _read_toml(file: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    if file.is_dir():
+    if _is_folder(file):
         inside = file / "study.toml"
         if not inside.is_file():
             raise StudyFileError(f"{file}: is a folder without a study.toml; name the study file")
@@ -89,6 +89,13 @@ def _read_toml(file: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise StudyFileError(f"{file}: extends runs in a circle: {chain}")
     inherited = _read_toml(file.parent / parent, trail)
     return _overlay(_rebased(inherited, base.parent, file.parent), raw)
+
+
+def _is_folder(file: Path) -> bool:
+    try:
+        return file.is_dir()
+    except OSError:  # a name that is too long; reading it says so
+        return False
 
 
 def _refuse_controls(raw: dict[str, Any], file: Path) -> None:
@@ -209,6 +216,7 @@ _WORDS = {
     "int_from_float": "must be a whole number",
     "float_type": "must be a number",
     "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "dict_type": "must be a table, such as [section]",

@@ -175,6 +175,8 @@ def _read_table(path: Path, name_column: str | None, network_column: str | None)
         table = _read_label_list(path) if path.suffix == ".txt" else _read_cells(path)
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise InputError(f"{path}: this is not a readable table ({error})") from error
+    if table.empty:
+        raise InputError(f"{path}: the table names no parcel")
     if "index" in table:
         table["index"] = _whole_numbers(table["index"], path=path)
     names = _pick(table, name_column, _NAME_COLUMNS, path=path, what="parcel names")
@@ -269,6 +271,13 @@ def _whole_numbers(column: pd.Series, *, path: Path) -> pd.Series:
     if numbers.duplicated().any():
         row = int(np.flatnonzero(numbers.duplicated())[0])
         raise InputError(f"{path}, line {row + 2}: index {int(numbers.iloc[row])} occurs twice")
+    beyond = (numbers < 0) | (numbers > np.iinfo(np.int32).max)
+    if beyond.any():
+        row = int(np.flatnonzero(beyond)[0])
+        raise InputError(
+            f"{path}, line {row + 2}: index must be the label of a parcel, from 1 on; got "
+            f"{column.iloc[row]!r}"
+        )
     return numbers.astype("int64")
 
 
@@ -292,5 +301,10 @@ def _read_labels(path: Path) -> tuple[NDArray[np.int32], FloatArray]:
             f"{path}: the label image holds negative labels down to {int(values.min())}; labels "
             "above 127 were probably saved as 8-bit integers and wrapped around, so save them "
             "with 16 bits"
+        )
+    if values.max() > np.iinfo(np.int32).max:
+        raise InputError(
+            f"{path}: the label image holds {values.max():g}, which is no label; 32 bits hold labels "
+            f"up to {np.iinfo(np.int32).max}"
         )
     return values.astype(np.int32), affine

@@ -149,7 +149,7 @@ def read_cifti_header(
         )
     try:
         dtype = np.dtype(header.get_data_dtype())
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise InputError(f"{path}: the NIfTI-2 header is damaged ({error})") from error
     if dtype.kind not in "iuf":
         raise InputError(f"{path}: values must be plain numbers; this file holds {dtype}")

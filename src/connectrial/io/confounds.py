@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from connectrial.errors import InputError
 from connectrial.io.hcp import MOTION_FILE, read_hcp_motion
-from connectrial.reading import MOST_TABLE_BYTES, read_json_object, require_file
+from connectrial.reading import MOST_TABLE_BYTES, read_bytes, read_json_object
 
 # A head in a coil does not turn this far; degrees under a radian's name do.
 _LARGEST_ROTATION_RAD = 1.0
@@ -43,12 +44,14 @@ def read_confounds(
         If a file is absent or unreadable, the table has no rows, two columns bear one name, a cell
         holds no number, or rotations are too large to be radians.
     """
-    require_file(path, what="confounds table", most_bytes=MOST_TABLE_BYTES)
+    data = read_bytes(path, what="confounds table", most_bytes=MOST_TABLE_BYTES)
+    if b"\0" in data:
+        raise InputError(f"{path}: this is a binary file, not a tab-separated table")
     if path.name == MOTION_FILE:
         return read_hcp_motion(path), {}
     try:
         raw = pd.read_csv(
-            path,
+            io.BytesIO(data),
             sep="\t",
             dtype="str",
             header=None,
@@ -72,6 +75,13 @@ def read_confounds(
         raise InputError(
             f"{path}, line {row + 2}, column {text.columns[column]!r}: "
             f"{text.iloc[row, column]!r} is no number; a missing value is written n/a"
+        )
+    infinite = np.isinf(table.to_numpy())
+    if infinite.any():
+        row, column = (int(i) for i in np.argwhere(infinite)[0])
+        raise InputError(
+            f"{path}, line {row + 2}, column {text.columns[column]!r}: the number is infinite; a "
+            "missing value is written n/a"
         )
     check_rotations(table, path, rotation_unit=rotation_unit)
     return table, _read_sidecar(path.with_suffix(".json"))

@@ -14,6 +14,11 @@ from connectrial.data import FloatArray
 from connectrial.errors import InputError
 from connectrial.reading import MOST_SERIES_BYTES, read_bytes
 
+_WIDE = {
+    (b"\xff\xfe\0\0", b"\0\0\xfe\xff"): "utf-32",
+    (b"\xff\xfe", b"\xfe\xff"): "utf-16",
+}
+_MOST_COLUMNS = 50_000
 MISSING = ("n/a", "N/A", "NA", "NaN", "nan", "")
 """Cells that hold no number, as BIDS, R, pandas and numpy write them."""
 
@@ -49,6 +54,11 @@ def open_numbers(path: Path) -> NumberText:
     if separator is None and b";" in first:
         separator = b";"
     cells = split_cells(first, separator)
+    if len(cells) > _MOST_COLUMNS:
+        raise InputError(
+            f"{path}: the first row has {len(cells):,} cells; at most {_MOST_COLUMNS:,} are read: are "
+            "rows and columns exchanged?"
+        )
     n_lines = data.count(b"\n") + 1
     if _is_header(cells):
         if n_lines == 1:
@@ -60,11 +70,15 @@ def open_numbers(path: Path) -> NumberText:
 def _read_bytes(path: Path) -> bytes:
     """Return a text file as UTF-8 bytes with newline line ends and no byte-order mark."""
     data = read_bytes(path, most_bytes=MOST_SERIES_BYTES)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        try:
-            data = data.decode("utf-16").encode()
-        except UnicodeDecodeError:
-            raise InputError(f"{path}: the file is damaged UTF-16; save it as UTF-8") from None
+    for marks, encoding in _WIDE.items():
+        if data.startswith(marks):
+            try:
+                data = data.decode(encoding).encode()
+            except UnicodeError:
+                raise InputError(
+                    f"{path}: the file is damaged {encoding.upper()}; save it as UTF-8"
+                ) from None
+            break
     data = data.removeprefix(b"\xef\xbb\xbf")
     if b"\0" in data:
         raise InputError(f"{path}: this is a binary file, not a text table")

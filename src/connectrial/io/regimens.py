@@ -108,7 +108,8 @@ def _from_toml(content: str, *, name: str, place: str) -> RegimenFile:
             problems.append(f"{place} {key}: must be text; got {raw[key]!r}")
     times = raw.get("times_h", [])
     if not isinstance(times, list) or not all(
-        isinstance(one, int | float) and not isinstance(one, bool) for one in times
+        isinstance(one, int | float) and not isinstance(one, bool) and abs(one) < 1e9
+        for one in times
     ):
         problems.append(f"{place} times_h: must be a list of hours; got {times!r}")
     if problems:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,7 +211,9 @@ def _load_gifti(path: Path) -> Any:  # noqa: ANN401  nibabel is untyped
         raise InputError(f"{path}: the file is compressed; unpack it with gunzip")
     check_gifti(data, path)
     try:
-        image: Any = nib.GiftiImage.from_bytes(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what nibabel warns of is checked here
+            image: Any = nib.GiftiImage.from_bytes(data)
         if not len(image.darrays):
             raise ValueError("it holds no data array")
     except (

@@ -180,9 +180,15 @@ def _read_file(path: Path) -> bytes:
     return data
 
 
+_MOST_COLUMNS = 20_000
+
+
 def _decode(path: Path, data: bytes, notes: list[str]) -> str:
     """Return the text, whatever its encoding, or say that it is none."""
     name = path.name
+    if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        notes.append(f"{name}: UTF-32 with a byte-order mark")
+        return _decoded(path, data, "utf-32")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         notes.append(f"{name}: UTF-16 with a byte-order mark")
         return _decoded(path, data, "utf-16")
@@ -305,6 +311,11 @@ def _assemble(
         and not any(len(records[i]) >= len(header) and records[i][len(header) - 1] for i in body)
     ):
         header.pop()
+    if len(header) > _MOST_COLUMNS:
+        raise InputError(
+            f"{path}: the first row names {len(header):,} columns; at most {_MOST_COLUMNS:,} are read: "
+            "is it another file, or rows for columns?"
+        )
     inner_blank = len([i for i in range(filled[0], filled[-1]) if not any(records[i])])
     if inner_blank:
         notes.append(f"{path.name}: {inner_blank} blank rows are left out")

@@ -81,7 +81,9 @@ def refuse_entities(pieces: Iterable[bytes], path: Path) -> None:
     try:
         for piece in pieces:
             parser.Parse(piece, False)  # noqa: FBT003  expat takes no keyword
-    except (_PrologEnds, expat.ExpatError):
+    except InputError:
+        raise
+    except (_PrologEnds, expat.ExpatError, LookupError, ValueError):  # an encoding that is none
         return
 
 
@@ -111,7 +113,7 @@ def check_gifti(data: bytes, path: Path) -> None:
     parser.CharacterDataHandler = arrays.text
     try:
         parser.Parse(data, True)  # noqa: FBT003  expat takes no keyword
-    except (expat.ExpatError, binascii.Error, zlib.error, ValueError) as error:
+    except (expat.ExpatError, binascii.Error, zlib.error, LookupError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(

@@ -82,8 +82,8 @@ def _number(cell: object, place: str, row: int, column: str, problems: list[str]
         return float("nan")
     try:
         value = float(cell)
-    except ValueError:
-        problems.append(f"{place}: dose {row} {column}: {cell!r} is no number")
+    except (ValueError, OverflowError):
+        problems.append(f"{place}: dose {row} {column}: {str(cell)[:40]!r} is no number")
         return float("nan")
     if np.isinf(value) or value < 0:
         problems.append(
