@@ -18,6 +18,7 @@ from connectrial.io.known_atlases import SIEGEL, siegel_parcels
 from connectrial.plan.systems import plan_systems
 from connectrial.run.simulating import simulate_dataset
 from connectrial.simulate import read_facts
+from connectrial.simulate.atlas import label_by_distance
 from parallel_trial import STUDY as PARALLEL
 from tiny import STUDY as TINY
 
@@ -139,6 +140,11 @@ def test_images_on_request(tmp_path):
     )
     images = sorted((made.folder / "derivatives" / "fmriprep-like").rglob("*_bold.nii.gz"))
     assert len(images) == 3  # the three sessions of one patient
+    study = load_study(made.folder / "images.toml")
+    assert study.data.kind == "images"
+    survey = plan_study(study).survey
+    assert survey.kind == "image"
+    assert {scan.subject for scan in survey.scans} == {images[0].name.split("_")[0][4:]}
 
 
 WRONG = {
@@ -371,6 +377,12 @@ def test_the_systems_of_siegel_2021():
     assert problems == []
     n_edges = {name: len(one.edges) for name, one in systems.items()}
     assert n_edges == {"Default": 820, "sgACC-Default": 78, "Limbic": 45, "Visual": 741}
+
+
+def test_every_parcel_of_siegel_2021_has_a_voxel_in_small_images():
+    """Voxels of 6 mm are coarse beside limbic spheres; none of 394 parcels may be crowded out."""
+    atlas = label_by_distance(Atlas(name=SIEGEL, parcels=siegel_parcels()))
+    assert set(np.unique(atlas.labels)) == set(range(395))
 
 
 def test_every_value_of_the_example_has_its_source():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from connectrial.data import Atlas, BoolArray, FloatArray
 from connectrial.errors import InputError
@@ -88,9 +89,28 @@ def label_by_distance(atlas: Atlas) -> Atlas:
     wrong_side = ((side == "L") & (voxels[:, :1] >= 0)) | ((side == "R") & (voxels[:, :1] <= 0))
     distance[wrong_side] = np.inf
     nearest = distance.argmin(axis=1)
-    is_near = (distance.min(axis=1) <= 9.0) & is_in_brain(voxels)
-    labels = np.where(is_near, nearest + 1, 0).astype(np.int32).reshape(31, 37, 31)
+    in_brain = is_in_brain(voxels)
+    is_near = (distance.min(axis=1) <= 9.0) & in_brain
+    flat = np.where(is_near, nearest + 1, 0).astype(np.int32)
+    distance[~in_brain] = np.inf
+    _give_everyone_a_voxel(flat, distance)
+    labels = flat.reshape(31, 37, 31)
     return Atlas(name=atlas.name, parcels=parcels, labels=labels, affine=affine)
+
+
+def _give_everyone_a_voxel(labels: NDArray[np.int32], distance: FloatArray) -> None:
+    """Give parcels that neighbours crowd out the nearest voxel that its owner can spare, in place."""
+    counts = np.bincount(labels, minlength=distance.shape[1] + 1)
+    for parcel in np.flatnonzero(counts[1:] == 0):
+        for voxel in np.argsort(distance[:, parcel], kind="stable"):
+            owner = labels[voxel]
+            if not np.isfinite(distance[voxel, parcel]):
+                break
+            if owner == 0 or counts[owner] > 1:
+                labels[voxel] = parcel + 1
+                counts[owner] -= 1
+                counts[parcel + 1] += 1
+                break
 
 
 def voxel_mm(shape: tuple[int, ...], affine: FloatArray) -> FloatArray:
