@@ -139,7 +139,7 @@ def test_container_recipes_install_the_package_alone_and_drop_root():
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert all(":latest" not in line and ":" in line for line in lines if line.startswith("FROM"))
     users = [line.split()[1] for line in lines if line.startswith("USER")]
-    assert users == ["connectrial"]
+    assert users == ["1000"]
     for line in lines:
         assert not line.startswith("ADD ")
         if line.startswith("COPY") and "--from" not in line:

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from hostile.cases import Case
+from hostile.cases import Case, expand
 
-CASES: list[Case] = []
+MATRICES: dict[str, tuple[bytes | str, str, str]] = {
+    "row names glued to numbers": (
+        b"a\tb\tc\td\n1.000000000-0.3113428061e300\t0.107693654\t0.040460495\n1e3000x11.000000000\t0.129554925\t-0.311342806\n0.107693654-10.129554925\t1.000000000\t0.234347261\n0.040460495\t-0.311342806\t0.234347261\t1.000000000",
+        "InputError",
+        "cells|number",
+    ),
+    "a blank line in place of names": (
+        b"\n\t-0.332106629\t-0.332106629\t1.000000000\t0.129554925\t-0.311342806\n0.107693654\t0.129554925\t1.000000000\t0.234347261\n0.040460495\t-0.311342806\t0.234347261\t1.000000000",
+        "InputError",
+        "cells|number|square|names",
+    ),
+}
+CASES: list[Case] = expand("found by fuzzing", "matrix", ".tsv", MATRICES)

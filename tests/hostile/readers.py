@@ -8,7 +8,8 @@ from pathlib import Path
 from connectrial.data import Scan
 from connectrial.io.atlas import read_atlas
 from connectrial.io.bids_filters import read_filter_file
-from connectrial.io.cifti import grayordinates_of, label_maps, read_cifti_header, read_rows
+from connectrial.io.cifti import grayordinates_of, read_cifti_header, read_rows
+from connectrial.io.cifti_names import label_maps
 from connectrial.io.clinical import read_participants
 from connectrial.io.confounds import read_confounds
 from connectrial.io.grayordinate_atlas import read_grayordinate_atlas

@@ -174,6 +174,8 @@ def parse_numbers(text: NumberText, *, skip: int = 0, infinite: bool = False) ->
     except (ValueError, pd.errors.ParserError):
         _refuse_cell(text, skip=skip)
     values: FloatArray = frame.to_numpy()
+    if values.dtype != np.float64:  # columns that no row has come as objects
+        _refuse_cell(text, skip=skip)
     finite = np.isfinite(values)
     if (
         values.shape != (text.n_rows, text.n_cells - skip)

@@ -330,7 +330,7 @@ def _square(text: NumberText, *, infinite: bool) -> tuple[Sequence[str] | None, 
         # R's write.table leaves out the corner.
         text = text._replace(header=("", *names), n_cells=text.n_cells + 1)
         names = text.header
-    firsts = (line.lstrip(b" ").split(text.separator, 1)[0] for line in lines)
+    firsts = ((line.lstrip(b" ").split(text.separator, 1) or [b""])[0] for line in lines)
     row_names = split_cells(b"\t".join(firsts), b"\t")
     if names is None or not _names_rows(names[0], row_names):
         values = parse_numbers(text, infinite=infinite)
