@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy.stats import t as t_distribution
 from connectrial.errors import ConnectrialError
 from connectrial.plan import PlannedAnalysis
 from connectrial.run.model_rows import base_row, estimate_cells, fit_planned, time_variable
-from connectrial.stats.edgewise import fit_edges
+from connectrial.stats.edgewise import EdgeFits, fit_edges
 from connectrial.stats.margins import mean_rows
 from connectrial.stats.model_fit import MixedFit
 from connectrial.study_checks import grouping_variables, term_variables
@@ -29,10 +30,15 @@ def is_crossover(plan: PlannedAnalysis) -> bool:
     )
 
 
+def pairs_of(treatments: Sequence[str]) -> list[tuple[str, str]]:
+    """Return which treatment is compared with which: (reference first) all with it, then the rest."""
+    return list(combinations(treatments, 2))
+
+
 def treatment_rows(
     plan: PlannedAnalysis, fit: MixedFit, *, unit: str, note: str = ""
 ) -> list[dict[str, Any]]:
-    """Return the difference of each treatment from the reference at each visit, and over them.
+    """Return the difference of each treatment from those before it at each visit, and over them.
 
     Parameters
     ----------
@@ -61,17 +67,17 @@ def treatment_rows(
     treatments = list(dict.fromkeys(one[0] for one in levels))
     visits = list(dict.fromkeys(one[1:] for one in levels))
     rows = []
-    for treatment in treatments[1:]:
+    for other, treatment in pairs_of(treatments):
         differences = [
-            weights[place[(treatment, *visit)]] - weights[place[(treatments[0], *visit)]]
+            weights[place[(treatment, *visit)]] - weights[place[(other, *visit)]]
             for visit in visits
         ]
         named = [
-            (f"{treatment} - {treatments[0]}" + (f" at {visit[0]}" if visit else ""), difference)
+            (f"{treatment} - {other}" + (f" at {visit[0]}" if visit else ""), difference)
             for visit, difference in zip(visits, differences, strict=True)
         ]
         if len(visits) > 1:
-            over = f"{treatment} - {treatments[0]}, mean of {len(visits)} visits"
+            over = f"{treatment} - {other}, mean of {len(visits)} visits"
             named.append((over, np.mean(differences, axis=0)))
         for term, difference in named:
             cells = estimate_cells(fit.contrast(difference).iloc[0])
@@ -185,46 +191,52 @@ def _independent_rows(
     used = {v for term in plan.terms for v in term_variables(term)}
     single = [v for v in used if v in data and data[v].nunique() == 1]
     terms = [t for t in plan.terms if not set(single) & set(term_variables(t))]
-    fits = fit_edges(
-        data[[outcome]].to_numpy(dtype=np.float64),
-        f"y ~ {' + '.join(terms)}",
-        data,
-        df="residual",
-    )
+    treatments = [str(one) for one in data["treatment"].cat.categories]
     rows = []
-    for at, term in enumerate(fits.terms):
-        if not term.startswith("treatment[") or ":" in term:
-            continue
-        level = term.removeprefix("treatment[").removesuffix("]")
-        reference = data["treatment"].cat.categories[0]
-        reach = float(t_distribution.isf(0.025, fits.df[at, 0])) * float(fits.se[at, 0])
-        rows.append(
-            {
+    for other, treatment in pairs_of(treatments):
+        order = [other, *(one for one in treatments if one != other)]
+        turned = data.assign(treatment=data["treatment"].cat.reorder_categories(order))
+        fits = fit_edges(
+            data[[outcome]].to_numpy(dtype=np.float64),
+            f"y ~ {' + '.join(terms)}",
+            turned,
+            df="residual",
+        )
+        column = f"treatment[{treatment}]"
+        if column in fits.terms:
+            base = {
                 "analysis": plan.name,
                 "role": "sensitivity",
                 "analysis_set": plan.analysis_set,
                 "outcome": plan.outcome,
                 "unit": unit,
-                "kind": "contrast",
-                "term": f"{level} - {reference}",
-                "alternative": "two-sided",
-                "estimate": float(fits.estimate[at, 0]),
-                "se": float(fits.se[at, 0]),
-                "statistic": float(fits.statistic[at, 0]),
-                "statistic_name": "t",
-                "df": float(fits.df[at, 0]),
-                "df_method": "residual",
-                "p": float(fits.p[at, 0]),
-                "ci_level": 0.95,
-                "ci_low": float(fits.estimate[at, 0]) - reach,
-                "ci_high": float(fits.estimate[at, 0]) + reach,
-                "declared": False,
-                "n_subjects": int(fits.n_subjects[0]),
-                "n_observations": int(fits.n_observations[0]),
+                "term": f"{treatment} - {other}",
                 "flags": note,
             }
-        )
+            rows.append(base | _least_squares(fits, fits.terms.index(column)))
     return rows
+
+
+def _least_squares(fits: EdgeFits, at: int) -> dict[str, Any]:
+    """Return the cells of one coefficient of least squares."""
+    reach = float(t_distribution.isf(0.025, fits.df[at, 0])) * float(fits.se[at, 0])
+    return {
+        "kind": "contrast",
+        "alternative": "two-sided",
+        "estimate": float(fits.estimate[at, 0]),
+        "se": float(fits.se[at, 0]),
+        "statistic": float(fits.statistic[at, 0]),
+        "statistic_name": "t",
+        "df": float(fits.df[at, 0]),
+        "df_method": "residual",
+        "p": float(fits.p[at, 0]),
+        "ci_level": 0.95,
+        "ci_low": float(fits.estimate[at, 0]) - reach,
+        "ci_high": float(fits.estimate[at, 0]) + reach,
+        "declared": False,
+        "n_subjects": int(fits.n_subjects[0]),
+        "n_observations": int(fits.n_observations[0]),
+    }
 
 
 def paired_response(
@@ -242,7 +254,7 @@ def paired_response(
     Returns
     -------
     counts : list of (treatment, n met, n known)
-    pairs : list of (term, met under the treatment, met under the reference)
+    pairs : list of (term, met under the treatment, met under the one that it is compared with)
         Aligned by subject, people with both only.
     """
     known = plan.rows.loc[plan.rows["met"].notna()]
@@ -252,10 +264,10 @@ def paired_response(
         if treatment in wide:
             mine = wide[treatment].dropna().astype(bool)
             counts.append((treatment, int(mine.sum()), len(mine)))
-    for treatment in treatments[1:]:
-        if treatment in wide and treatments[0] in wide:
-            both = wide[[treatment, treatments[0]]].dropna().astype(bool)
+    for other, treatment in pairs_of(treatments):
+        if treatment in wide and other in wide:
+            both = wide[[treatment, other]].dropna().astype(bool)
             if len(both):
-                name = f"{treatment} - {treatments[0]}"
-                pairs.append((name, both[treatment], both[treatments[0]]))
+                name = f"{treatment} - {other}"
+                pairs.append((name, both[treatment], both[other]))
     return counts, pairs

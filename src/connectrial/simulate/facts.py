@@ -51,6 +51,7 @@ _KEYS: dict[str, dict[str, str]] = {
         "within": "number",
         "between": "number",
         "subject_sd": "number",
+        "period_sd": "number",
         "session_sd": "number",
         "n_runs": "count",
         "n_frames": "count",

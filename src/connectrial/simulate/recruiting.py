@@ -14,6 +14,7 @@ from connectrial.errors import StudyFileError
 from connectrial.simulate.facts import Facts, check_names
 from connectrial.study import Place, Study
 from connectrial.study_trial import RuleSection
+from connectrial.trial.periods import williams_sequences
 
 PATIENTS_BY_DEFAULT = 20
 
@@ -169,12 +170,12 @@ def _sessions(study: Study, *, controls: bool = False) -> list[tuple[str, str]]:
 
 
 def _sequence(study: Study, i: int, *, is_control: bool) -> dict[str, Any]:
-    """Return a crossover's order of treatments: by turns, so that sequences are balanced."""
+    """Return a crossover's order of treatments: a Williams design's sequences by turns."""
     order = study.design.order
     if order is None or is_control:
         return {}
-    treatments = list(study.design.treatments)
-    turned = [*treatments[i % len(treatments) :], *treatments[: i % len(treatments)]]
+    sequences = williams_sequences(study.design.treatments)
+    turned = sequences[i % len(sequences)]
     code = {treatment: cell for cell, treatment in order.codes.items()}
     cells = [code.get(one, one) for one in turned[: len(order.columns)]]
     return dict(zip(order.columns, cells, strict=False)) | {"sequence": "|".join(turned)}

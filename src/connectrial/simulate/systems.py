@@ -23,6 +23,7 @@ DEFAULT_FC: dict[str, Any] = {
     "within": 0.3,
     "between": 0.06,
     "subject_sd": 0.05,
+    "period_sd": 0.0,
     "session_sd": 0.03,
     "n_runs": 2,
     "n_frames": 150,
@@ -124,17 +125,21 @@ def draw_wiring(
     person = {
         subject: units.draw(settings["subject_sd"], rng) for subject in scans["subject"].unique()
     }
+    treatment_of = {place.name: place.treatment for place in study.places}
+    periods = _periods(scans, treatment_of, units, settings["period_sd"], rng)
     is_control = recruited.people.set_index("subject")["is_control"]
     z = np.empty((len(scans), len(atlas.parcels), len(atlas.parcels)), dtype=np.float32)
     n_repaired = 0
-    treatment_of = {place.name: place.treatment for place in study.places}
     rows = zip(scans["subject"], scans["place"], strict=True)
     for i, (subject, place) in enumerate(rows):
         planned = base + person[subject] + units.draw(settings["session_sd"], rng)
         if not is_control[subject]:
             planned = planned + patients
+        if (subject, treatment_of.get(place)) in periods:
+            planned = planned + periods[subject, treatment_of.get(place)]
         if place in when:
-            own = {"all", *map(str, levels.loc[subject].dropna()), str(treatment_of.get(place))}
+            own = {"all", place, *map(str, levels.loc[subject].dropna())}
+            own |= {str(treatment_of.get(place))}
             for key in own & set(change):
                 planned = planned + change[key]
         made, was_repaired = possible_z(planned)
@@ -142,6 +147,21 @@ def draw_wiring(
         n_repaired += was_repaired
     truth = _truth(masks, base, patients, change, units, settings)
     return Wiring(z=z, truth=truth, scans=_true_scans(scans, z, masks), n_repaired=n_repaired)
+
+
+def _periods(
+    scans: pd.DataFrame,
+    treatment_of: Mapping[str, str | None],
+    units: _Units,
+    sd: float,
+    rng: np.random.Generator,
+) -> dict[tuple[str, str | None], FloatArray]:
+    """Draw how each person differs from period to period of a crossover, whatever was given."""
+    if sd == 0.0:  # nothing is drawn, so that other studies keep their numbers
+        return {}
+    own = [(subject, treatment_of.get(place)) for subject, place in zip(
+        scans["subject"], scans["place"], strict=True)]  # fmt: skip
+    return {key: units.draw(sd, rng) for key in dict.fromkeys(own) if key[1] is not None}
 
 
 def _masks(atlas: Atlas, systems: Mapping[str, NetworkDefinition]) -> dict[str, BoolArray]:
@@ -243,7 +263,7 @@ def _units(atlas: Atlas, masks: dict[str, BoolArray]) -> _Units:
 def _change_keys(
     study: Study, levels: pd.DataFrame, stated: Mapping[str, dict[str, Any]]
 ) -> list[str]:
-    known = {"all", *study.design.treatments}
+    known = {"all", *study.design.treatments, *(one.name for one in study.places if one.sessions)}
     known |= {str(v) for column in levels for v in levels[column].dropna().unique()}
     known |= {level for one in study.endpoints.values() for level in one.levels}
     given = list(dict.fromkeys(key for one in stated.values() for key in one.get("change", {})))
@@ -291,6 +311,9 @@ def _truth(
                 "over sessions, true values",
             ),
         ]
+        if settings["period_sd"]:
+            sd = spread * settings["period_sd"]
+            rows.append((name, "sd_period", sd, "z", "over periods of a person"))
         rows += [
             (name, f"change, {key}", float(one[mask].mean()), "z", "from the first visit")
             for key, one in change.items()

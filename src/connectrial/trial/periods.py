@@ -104,6 +104,34 @@ def assign_periods(
     )
 
 
+def williams_sequences(treatments: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the sequences of a Williams design: each treatment follows each other equally often.
+
+    Parameters
+    ----------
+    treatments : sequence of str
+        Two or more.
+
+    Returns
+    -------
+    list of tuple of str
+        As many sequences as treatments where their number is even, else twice as many; every
+        treatment stands in every period equally often.
+
+    References
+    ----------
+    Williams 1949, Australian Journal of Scientific Research A 2, 149-168.
+    """
+    n = len(treatments)
+    first = [0]
+    for step in range(1, n):
+        first.append((first[-1] + (step if step % 2 else -step)) % n)
+    rows = [[(place + shift) % n for place in first] for shift in range(n)]
+    if n % 2:
+        rows += [row[::-1] for row in rows]
+    return [tuple(treatments[place] for place in row) for row in rows]
+
+
 def repeat_common(rows: pd.DataFrame, *, treatments: Sequence[str]) -> pd.DataFrame:
     """Repeat what all periods have in common under each treatment, so that each has a whole course.
 
