@@ -47,6 +47,12 @@ from connectrial.study_exposure import (
     ExposureSection,
     MeasuredSection,
 )
+from connectrial.study_sets import (
+    ConnectionTable,
+    ContrastSection,
+    EdgeSetSection,
+    VariantSection,
+)
 from connectrial.study_signals import (
     AtlasSection,
     CensoringSection,
@@ -79,13 +85,16 @@ __all__ = [
     "ClinicalSection",
     "ClinicalTableMap",
     "ComparisonSection",
+    "ConnectionTable",
     "ConnectivitySection",
+    "ContrastSection",
     "CoverageSection",
     "DataSection",
     "DenoisingSection",
     "DesignSection",
     "DfMethod",
     "EdgeMethod",
+    "EdgeSetSection",
     "EndpointSection",
     "ExcludeSection",
     "ExplorationSection",
@@ -113,6 +122,7 @@ __all__ = [
     "Study",
     "StudySection",
     "VariableSection",
+    "VariantSection",
     "VisitSection",
     "Wanted",
 ]
@@ -150,6 +160,8 @@ class Study(Section):
     time_to_event: tuple[TimeToEventSection, ...] = ()
     comparison: tuple[ComparisonSection, ...] = ()
     exploration: tuple[ExplorationSection, ...] = ()
+    edge_set: tuple[EdgeSetSection, ...] = ()
+    variants: dict[str, VariantSection] = Field(default_factory=dict)
     maps: dict[str, MapSection] = Field(default_factory=dict)
     volumes: VolumesSection | None = None
     safety: SafetySection | None = None

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from pydantic import Field, model_validator
 
 from connectrial.study_base import Fraction, Label, RoleName, Section, WhoName
+from connectrial.study_sets import ConnectionTable, ContrastSection
 
 DfMethod = Literal[
     "satterthwaite",
@@ -48,7 +49,14 @@ class HypothesisSection(Section):
     between: tuple[Label, Label] | RestOf | None = Field(
         None, description="Two networks or sets, or {set = ..., rest_of = ...}"
     )
-    connections: tuple[tuple[Label, Label], ...] = Field((), description="List of pairs of parcels")
+    connections: tuple[tuple[Label, Label], ...] | ConnectionTable = Field(
+        (), description="List of pairs of parcels, or {table = ..., set = ...}"
+    )
+    difference: tuple[Label, Label] | None = Field(
+        None,
+        description="Two other hypotheses: the first one's mean minus the second one's, session by "
+        "session, so that a test asks whether the first moved more",
+    )
     gbc: str | None = Field(
         None,
         description="Network or set: global brain connectivity, each parcel's mean Fisher z with all "
@@ -60,7 +68,11 @@ class HypothesisSection(Section):
         "edges), averaged over the set",
     )
     model: Label = Field(description="Name of a [model.*]")
-    tests: tuple[Label, ...] = Field(min_length=1, description="Terms of the model that are tested")
+    tests: tuple[Label, ...] = Field((), description="Terms of the model that are tested")
+    contrasts: tuple[ContrastSection, ...] = Field(
+        (), description="Treatments of a crossover against each other, at visits or over them"
+    )
+    visits: tuple[Label, ...] = Field((), description="Visits that enter; default: all with scans")
     role: RoleName = Field("primary", description="Why the analysis is there")
     family: str | None = Field(None, description="Name of a [family.*]")
     who: WhoName | None = Field(None, description="Who enters; default: patients, or everyone")
@@ -69,11 +81,14 @@ class HypothesisSection(Section):
 
     @model_validator(mode="after")
     def _one_system(self) -> HypothesisSection:
-        given = (self.within, self.between, self.connections or None, self.gbc, self.participation)
+        listed = self.connections or None
+        given = (self.within, self.between, listed, self.difference, self.gbc, self.participation)
         if sum(one is not None for one in given) != 1:
             raise ValueError(
-                "needs exactly one of within, between, connections, gbc, participation"
+                "needs exactly one of within, between, connections, difference, gbc, participation"
             )
+        if not self.tests and not self.contrasts:
+            raise ValueError("needs 'tests' or 'contrasts'")
         return self
 
 

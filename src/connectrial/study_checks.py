@@ -18,6 +18,7 @@ from connectrial.study import (
     ModelSection,
     Study,
 )
+from connectrial.study_set_checks import contrast_members, edge_set_members, set_problems
 from connectrial.study_trial_checks import clinical_tests, endpoint_tests, trial_problems
 
 #: Variables that every model may use, besides arms, groups, endpoints and [variables.*].
@@ -110,6 +111,7 @@ def _deeper_problems(study: Study, *, whole: bool) -> list[str]:
         *_contradictions(study),
         *_exposure_problems(study),
         *trial_problems(study),
+        *set_problems(study),
         *_model_variables(study),
         *_without_effect(study),
         *_family_sizes(study),
@@ -127,6 +129,7 @@ def _contradictions(study: Study) -> list[str]:
     analyses += [item.name for item in study.comparison]
     analyses += [item.name for item in study.time_to_event]
     analyses += [item.name for item in study.exploration]
+    analyses += [item.name for item in study.edge_set]
     if study.exposure is not None:
         analyses += ["exposure", *(item.name for item in study.exposure.response)]
     analyses += list(study.maps)
@@ -522,6 +525,9 @@ def family_members(study: Study, family: str) -> list[tuple[str, str]]:
             clinical_tests(study, item) if isinstance(item, ClinicalSection) else item.tests
         )
     ]
+    for _, item in modelled_analyses(study):
+        members += contrast_members(study, item, family)
+    members += edge_set_members(study, family)
     for name, endpoint in study.endpoints.items():
         if endpoint.family == family:
             members += [(name, test) for test in endpoint_tests(study)]
@@ -600,18 +606,7 @@ def _exposure_problems(study: Study) -> list[str]:
         problems.append(
             "[exposure] arms: say which arms get the dose plan; people of the others count as undosed"
         )
-    if study.is_crossover:
-        problems += [
-            f"[[exposure.measure]] {one.name!r}: 'at visit' is not part of crossovers in "
-            "this version, where a visit comes once under each treatment; take a measure of the person"
-            for one in exposure.measure
-            if one.what == "at visit"
-        ]
-        problems += [
-            f"[[exposure.response]] {one.name!r}: is not part of crossovers in this version; use the "
-            "measure in a model"
-            for one in exposure.response
-        ]
+    problems += _crossover_exposure(study, exposure)
     for visit in exposure.visit_h:
         must_exist(visit, study.visits, "[exposure.visit_h]: visit")
     problems += _unmeasured(exposure)
@@ -627,3 +622,28 @@ def _exposure_problems(study: Study) -> list[str]:
         if response.baseline == response.visit:
             problems.append(f"{place} baseline and visit are the same; a change needs two visits")
     return [*dict.fromkeys(problems)]
+
+
+def _crossover_exposure(study: Study, exposure: ExposureSection) -> list[str]:
+    """Find what [exposure] says of the treatments of a crossover, or cannot say there."""
+    known = study.design.treatments
+    problems = [
+        f"[exposure] treatments: {name!r} is not declared{did_you_mean(name, known)}"
+        for name in exposure.treatments
+        if name not in known and study.is_crossover
+    ]
+    if exposure.treatments and not study.is_crossover:
+        problems.append("[exposure] treatments: belongs to crossovers; take the key out")
+    if not study.is_crossover:
+        return problems
+    problems += [
+        f"[[exposure.measure]] {one.name!r}: 'at visit' in a crossover needs [exposure] treatments = [...], "
+        f"those that are the dose plan; there are {', '.join(known)}"
+        for one in exposure.measure
+        if one.what == "at visit" and one.source == "model" and not exposure.treatments
+    ]
+    return problems + [
+        f"[[exposure.response]] {one.name!r}: is not part of crossovers in this version; use the "
+        "measure in a model"
+        for one in exposure.response
+    ]

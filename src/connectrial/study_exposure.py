@@ -147,9 +147,15 @@ class ExposureSection(Section):
     arms: tuple[Label, ...] = Field(
         (), description="Arms that get the dose plan; people of other arms count as undosed (0)"
     )
+    treatments: tuple[Label, ...] = Field(
+        (),
+        description="Crossover: treatments that are the dose plan, whose hours then count from the start "
+        "of its period; under the others people count as undosed (0)",
+    )
     visit_h: dict[str, float] = Field(
         default_factory=dict,
-        description="Visit -> hours from the first dose, for what = 'at visit'; default 24 x its day",
+        description="Visit -> hours from the first dose (in a crossover, of its period), for what = "
+        "'at visit'; default 24 x its day",
     )
     measure: tuple[ExposureMeasureSection, ...] = Field(
         min_length=1, description="What is derived; each is a variable for models"

@@ -130,9 +130,10 @@ def _rebased(raw: dict[str, Any], base: Path, folder: Path) -> dict[str, Any]:
     """Make the parent's relative folders hold from the child's place."""
     if base.resolve() == folder.resolve():
         return raw
-    data = raw.get("data")
-    if isinstance(data, dict):
-        for key in ("derivatives", "dataset"):
+    variants = raw.get("variants")
+    places = [raw.get("data"), *(variants.values() if isinstance(variants, dict) else ())]
+    for data in places:
+        for key in ("derivatives", "dataset") if isinstance(data, dict) else ():
             text = data.get(key)
             if isinstance(text, str) and not text.startswith("${") and not Path(text).is_absolute():
                 data[key] = str(base / text)

@@ -248,6 +248,11 @@ class ConnectivitySection(Section):
         "concatenate",
         description="concatenate: z-scored over kept frames, then joined; average: z averaged",
     )
+    parcel_mean: Literal["leave", "regress"] = Field(
+        "leave",
+        description="Series only: regress takes the mean of all parcels out of each, an approximation "
+        "where voxels are not at hand; it is not global signal regression",
+    )
     network_strength: bool = Field(
         default=False,
         description="Tabulate each session's mean z within every network and between every two",

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from connectrial.study_base import Label, RoleName, Section, WhoName
+from connectrial.study_sets import ContrastSection
 
 Strategy = Literal[
     "treatment policy", "hypothetical", "composite", "while on treatment", "principal stratum"
@@ -313,6 +314,10 @@ class ClinicalSection(Section):
     tests: tuple[Label, ...] = Field(
         (), description="Terms of the model that are tested (mixed); others test by their method"
     )
+    contrasts: tuple[ContrastSection, ...] = Field(
+        (),
+        description="Treatments of a crossover against each other, at visits or over them (mixed)",
+    )
     covariates: tuple[str, ...] = Field((), description="Further variables (mmrm, ancova)")
     df: str | None = Field(
         None,
@@ -346,7 +351,7 @@ class ClinicalSection(Section):
     def _fits_method(self) -> ClinicalSection:
         way = self.way
         allowed = {
-            "mixed": {"model", "tests", "visits", "outcome", "baseline"},
+            "mixed": {"model", "tests", "contrasts", "visits", "outcome", "baseline"},
             "mmrm": {"visits", "visit", "covariates", "df", "baseline", "outcome"},
             "anova": {"visits", "df", "baseline"},
             "ancova": {"visit", "covariates", "baseline", "outcome"},
@@ -363,6 +368,8 @@ class ClinicalSection(Section):
         needed |= {"ancova": ("baseline", "visit"), "ordinal": ("visit",)}
         needed |= {"reference-based": ("baseline", "visit", "strategy")}
         lacking = [name for name in needed[way] if not getattr(self, name)]
+        if self.contrasts:
+            lacking = [name for name in lacking if name != "tests"]
         if lacking:
             raise ValueError(f"method = {way!r} needs {' and '.join(map(repr, lacking))}")
         return self

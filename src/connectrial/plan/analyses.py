@@ -12,6 +12,7 @@ import pandas as pd
 
 from connectrial.errors import ModelError
 from connectrial.fc.networks import NetworkDefinition
+from connectrial.plan.connection_tables import stand_in_note
 from connectrial.plan.crossover import (
     crossover_notes,
     with_treatments,
@@ -23,6 +24,9 @@ from connectrial.stats.grammar import parse_formula
 from connectrial.stats.validity import f_test_notes, main_effect_notes, validity_notes
 from connectrial.study import (
     AdjustMethod,
+    ConnectionTable,
+    ContrastSection,
+    EdgeSetSection,
     ExplorationSection,
     HypothesisSection,
     ModelSection,
@@ -31,6 +35,7 @@ from connectrial.study import (
     Study,
 )
 from connectrial.study_checks import expanded_terms, grouping_variables, term_variables
+from connectrial.study_set_checks import stated_contrasts
 from connectrial.trial.visits import CONTROLS
 
 
@@ -45,7 +50,8 @@ class PlannedAnalysis:
     what : str
         ``"network FC"``, ``"score"``, ``"edges"``, ``"groups"``, ``"reliability"``,
         ``"response"``, ``"arms"``, ``"time to event"``, ``"volumes"``, ``"safety"``,
-        ``"exposure"``, ``"exposure response"``, ``"map"`` or ``"profile"`` (a map over parcels).
+        ``"exposure"``, ``"exposure response"``, ``"edge set"``, ``"map"`` or ``"profile"`` (a map
+        over parcels).
     family : str or None
         Family that its tests belong to.
     analysis_set : str
@@ -76,6 +82,10 @@ class PlannedAnalysis:
         The section of the study file that settings are read from.
     estimand : mapping
         ``name`` and the attributes of the estimand; empty where none is named.
+    contrasts : tuple of ContrastSection
+        Treatments of a crossover that are compared beside the terms.
+    stand_in : str
+        What of the outcome no source states; every row of the results then says so.
     """
 
     name: str
@@ -100,6 +110,8 @@ class PlannedAnalysis:
     notes: tuple[str, ...] = ()
     section: Section | None = None
     estimand: Mapping[str, object] = field(default_factory=dict)
+    contrasts: tuple[ContrastSection, ...] = ()
+    stand_in: str = ""
 
     @property
     def formula(self) -> str:
@@ -116,7 +128,10 @@ class PlannedAnalysis:
 
 
 def plan_analyses(
-    study: Study, people: People, systems: dict[str, NetworkDefinition]
+    study: Study,
+    people: People,
+    systems: dict[str, NetworkDefinition],
+    tables: Mapping[str, pd.DataFrame] | None = None,
 ) -> list[PlannedAnalysis]:
     """Lay out all analyses of a study.
 
@@ -128,6 +143,8 @@ def plan_analyses(
         Who is there.
     systems : dict
         Edges of each hypothesis.
+    tables : mapping, optional
+        Tables of connections.
 
     Returns
     -------
@@ -139,9 +156,10 @@ def plan_analyses(
 
     observed = scan_rows(people)
     planned = [
-        _plan_hypothesis(study, people, observed, hypothesis, systems.get(hypothesis.name))
-        for hypothesis in study.hypothesis
+        _plan_hypothesis(study, people, observed, one, systems.get(one.name), tables or {})
+        for one in study.hypothesis
     ]
+    planned += [_plan_edge_set(study, section, planned) for section in study.edge_set]
     planned += _plan_comparisons(study, people, observed)
     planned += plan_clinical(study, people)
     planned += plan_endpoints(study, people)
@@ -167,6 +185,47 @@ def plan_analyses(
     return planned
 
 
+def _plan_edge_set(
+    study: Study, section: EdgeSetSection, planned: Sequence[PlannedAnalysis]
+) -> PlannedAnalysis:
+    """Plan a comparison with random sets: the rows and the model are those of its hypothesis."""
+    own = next(one for one in planned if one.name == section.hypothesis)
+    alike = " and ".join(section.match) or "nothing"
+    drawn = f"those of {section.others}" if section.others else "all others of the atlas"
+    notes = [
+        f"{section.n_permutations} random sets from {drawn}, alike in {alike}",
+        "the p value is about connections of these people, not about other people: it says whether "
+        "the set is unusual among sets like it. It is too small where errors of the set's connections "
+        "are more alike than those of random sets; the model of each person's difference does not "
+        "suffer from that",
+    ]
+    problems = list(own.problems)
+    if not problems and section.test not in own.columns:
+        matching = [c for c in own.columns if _term_of(c) == _term_of(section.test)]
+        if len(matching) != 1:
+            problems.append(
+                f"the test {section.test!r} has {len(matching)} columns ({', '.join(matching)}); name one"
+            )
+    return replace(
+        own,
+        name=section.name,
+        title=section.name,
+        what="edge set",
+        role=section.role,
+        family=section.family,
+        tests=(section.test,),
+        contrasts=(),
+        section=section,
+        notes=(*([own.notes[0]] if own.stand_in else ()), *notes),
+        problems=tuple(problems),
+        estimand={},
+    )
+
+
+def _term_of(column: str) -> frozenset[str]:
+    return frozenset(part.partition("[")[0] for part in column.split(":"))
+
+
 def _over_edges(exploration: ExplorationSection) -> str:
     if exploration.method not in get_args(AdjustMethod):
         return f"{exploration.method} over all edges by {exploration.n_permutations} permutations"
@@ -189,9 +248,14 @@ def _plan_hypothesis(
     observed: pd.DataFrame,
     hypothesis: HypothesisSection,
     edges: NetworkDefinition | None,
+    tables: Mapping[str, pd.DataFrame],
 ) -> PlannedAnalysis:
     model = study.model[hypothesis.model]
+    if hypothesis.visits:
+        at = {p.name for p in study.places if p.visit in hypothesis.visits}
+        observed = observed.loc[observed["visit"].isin(at)]
     rows, who = who_enters(study, people, observed, hypothesis.who, hypothesis.analysis_set)
+    stand_in = stand_in_note(study, hypothesis, tables)
     plan = PlannedAnalysis(
         name=hypothesis.name,
         title=title_of(hypothesis.name, _system(hypothesis)),
@@ -204,8 +268,13 @@ def _plan_hypothesis(
         terms=expanded_terms(model.fixed),
         tests=hypothesis.tests,
         edges=edges,
-        notes=response_note(study, expanded_terms(model.fixed)),
+        notes=(
+            *([stand_in] if stand_in else ()),
+            *response_note(study, expanded_terms(model.fixed)),
+        ),
         estimand=estimand_of(study, hypothesis.estimand),
+        contrasts=stated_contrasts(study, hypothesis),
+        stand_in=stand_in.partition(":")[0],
     )
     return with_design(*laid_out(study, people, plan, rows))
 
@@ -266,6 +335,11 @@ def _system(hypothesis: HypothesisSection) -> str:
         return f"global connectivity of {hypothesis.gbc}"
     if hypothesis.participation is not None:
         return f"participation of {hypothesis.participation}"
+    if hypothesis.difference is not None:
+        return " minus ".join(hypothesis.difference)
+    if isinstance(hypothesis.connections, ConnectionTable):
+        listed = hypothesis.connections
+        return f"connections {listed.set or 'all'} of {listed.table}"
     return f"{len(hypothesis.connections)} connections"
 
 

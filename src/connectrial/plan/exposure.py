@@ -10,7 +10,7 @@ import pandas as pd
 
 from connectrial.errors import ConnectrialError, InputError, did_you_mean
 from connectrial.plan.survey import Survey
-from connectrial.study import ExposureMeasureSection, ExposureSection, Study
+from connectrial.study import ExposureMeasureSection, ExposureSection, Place, Study
 from connectrial.trial.compartments import CompartmentModel, find_model
 from connectrial.trial.exposure import UNITS, exposure_measure, find_occupancy
 from connectrial.trial.measured import add_up, measured_exposure, settle_below
@@ -31,7 +31,8 @@ class Exposure:
     person : pandas.DataFrame
         Indexed by subject: one column per measure that is one per person; NaN where unknown.
     visit : pandas.DataFrame
-        ``subject``, ``visit`` and one column per measure taken at visits.
+        ``subject``, ``visit`` (in a crossover the place: a visit under a treatment) and one column
+        per measure taken at visits.
     doses : mapping of str to pandas.DataFrame
         Checked doses of each person who got any and has a weight.
     weight_kg : mapping of str to float
@@ -247,8 +248,10 @@ def _samples(
     notes: list[str],
 ) -> pd.DataFrame:
     """Settle what was measured: values below quantification, enantiomers, visits."""
-    sessions = {visit.name: visit.phenotype_sessions or visit.sessions for visit in study.visit}
-    sessions = {name: (*own, name) for name, own in sessions.items()}
+    sessions = {
+        place.name: tuple(dict.fromkeys((*place.phenotype_sessions, *place.sessions, place.name)))
+        for place in study.places
+    }
     visit_of = visit_of_session(sessions)
     tables = []
     alone = dict.fromkeys(one.column for one in section.measure if one.column is not None)
@@ -343,6 +346,7 @@ def _at_visits(
     solutions: Mapping[str, Solution],
     samples: pd.DataFrame,
 ) -> pd.Series:
+    """Return a measure by subject and place: a visit, in a crossover one under each treatment."""
     if measure.source == "measured":
         own = samples.loc[(samples["analyte"] == measure.sampled) & samples["visit"].notna()]
         if own.empty:
@@ -356,9 +360,29 @@ def _at_visits(
             f"the visits {', '.join(lacking)} have no time; give them a day, or hours in "
             "[exposure] visit_h"
         )
-    places = pd.MultiIndex.from_product([list(solutions), study.visits], names=["subject", "visit"])
-    values = [_at(solutions[name], hours[visit], measure.analyte) for name, visit in places]
-    return pd.Series(values, index=places, name=measure.name, dtype="float64")
+    places = {place.name: place for place in study.places}
+    found = {
+        (name, place.name): _in_place(study, solutions[name], place, hours, measure.analyte)
+        for name in solutions
+        for place in places.values()
+    }
+    index = pd.MultiIndex.from_tuples(list(found), names=["subject", "visit"])
+    return pd.Series(list(found.values()), index=index, name=measure.name, dtype="float64")
+
+
+def _in_place(
+    study: Study, solution: Solution, place: Place, hours: Mapping[str, float], analyte: Analyte
+) -> float:
+    """Return a concentration at a visit; in a crossover, hours count from the dose of its period."""
+    at = hours[place.visit]
+    if not study.is_crossover:
+        return _at(solution, at, analyte)
+    assert study.exposure is not None  # noqa: S101 - asked for by its measures only
+    if place.treatment is None:
+        # Common to all periods: before the first dose there is none, later it is not known which.
+        return 0.0 if at <= 0 else float("nan")
+    given = place.treatment in study.exposure.treatments
+    return _at(solution, at, analyte) if given else 0.0
 
 
 def _at(solution: Solution, hours: float, analyte: Analyte) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -66,6 +66,8 @@ class Plan:
         What keeps the group level from being run.
     warnings : tuple of str
         What a reader must know.
+    variants : mapping of str to Plan
+        The hypotheses again for every variant of processing.
     """
 
     study: Study
@@ -81,6 +83,7 @@ class Plan:
     data_problems: tuple[str, ...]
     analysis_problems: tuple[str, ...]
     warnings: tuple[str, ...]
+    variants: Mapping[str, Plan] = field(default_factory=dict)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -120,7 +123,51 @@ class Plan:
             "scans": _records(self.people.scans),
             "flow": _records(self.flow),
             "warnings": list(self.warnings),
+            "variants": {
+                name: {
+                    "survey_hash": one.survey_hash,
+                    "analyses": [
+                        _plain_analysis(a) for a in one.analyses if a.what == "network FC"
+                    ],
+                    "scans": _records(one.people.scans),
+                }
+                for name, one in self.variants.items()
+            },
         }
+
+
+def with_variant_plans(plan: Plan, variants: Mapping[str, Plan]) -> Plan:
+    """Put the plans of variants beside a plan: their problems are its own.
+
+    Parameters
+    ----------
+    plan : Plan
+        The study's.
+    variants : mapping of str to Plan
+        By name, in the order of the study file.
+
+    Returns
+    -------
+    Plan
+        Its data hash covers theirs; its plan hash has them in the study file already.
+    """
+    if not variants:
+        return plan
+    data: list[str] = []
+    analyses: list[str] = []
+    for name, one in variants.items():
+        known = (*plan.data_problems, *plan.analysis_problems)
+        place = f"[variants.{name}]"
+        data += [f"{place}: {text}" for text in one.data_problems if text not in known]
+        analyses += [f"{place}: {text}" for text in one.analysis_problems if text not in known]
+    hashes = [plan.survey_hash, *(one.survey_hash for one in variants.values())]
+    return replace(
+        plan,
+        variants=dict(variants),
+        survey_hash=_hash(hashes),
+        data_problems=(*plan.data_problems, *data),
+        analysis_problems=(*plan.analysis_problems, *analyses),
+    )
 
 
 def make_plan(study: Study, survey: Survey) -> Plan:
@@ -144,7 +191,7 @@ def make_plan(study: Study, survey: Survey) -> Plan:
     systems: dict[str, NetworkDefinition] = {}
     sets: dict[str, pd.Index] = {}
     if survey.atlas is not None:
-        systems, sets, wrong = plan_systems(study, survey.atlas)
+        systems, sets, wrong = plan_systems(study, survey.atlas, survey.connections)
         problems += wrong
         problems += named_sets(study, sets)
         if (
@@ -159,7 +206,9 @@ def make_plan(study: Study, survey: Survey) -> Plan:
     wanted = study.hypothesis or study.exploration or study.maps
     if people.scans.empty and wanted and not survey.problems:
         problems.append("[data] derivatives: holds no scan that the study could use")
-    analyses = [] if people.subjects.empty else plan_analyses(study, people, systems)
+    analyses = (
+        [] if people.subjects.empty else plan_analyses(study, people, systems, survey.connections)
+    )
     if survey.kind == "image":
         analyses = [_with_global_signal(study, one) for one in analyses]
     if not problems and not people.subjects.empty:
@@ -182,7 +231,7 @@ def make_plan(study: Study, survey: Survey) -> Plan:
         analyses=tuple(analyses),
         availability=available,
         flow=steps,
-        hash=plan_hash(study),
+        hash=plan_hash(study, survey.connections),
         survey_hash=_survey_hash(people, analyses),
         data_problems=tuple(dict.fromkeys(problems)),
         # Wrong data make every model on them look wrong: mend the data first.
@@ -216,9 +265,24 @@ def _by_problem(analyses: list[PlannedAnalysis]) -> list[str]:
     return [f"{', '.join(who)}: {problem}" for problem, who in names.items()]
 
 
-def plan_hash(study: Study) -> str:
-    """Identify the rules and models of a study; where its data lie does not matter."""
+def plan_hash(study: Study, connections: Mapping[str, pd.DataFrame] | None = None) -> str:
+    """Identify the rules and models of a study; where its data lie does not matter.
+
+    Parameters
+    ----------
+    study : Study
+        The study file.
+    connections : mapping, optional
+        Tables of connections that it names: what they say is part of the plan.
+    """
     plain = study.as_plain()
+    for one in plain["variants"].values():
+        one.pop("derivatives")
+        one.pop("description")
+    if connections:
+        plain["connections"] = {
+            name: _records(table.sort_index(axis=1)) for name, table in connections.items()
+        }
     for section, keys in _NOT_PLANNED.items():
         plain[section] = {key: v for key, v in plain[section].items() if key not in keys}
     return _hash(plain)
@@ -258,6 +322,7 @@ def _plain_analysis(one: PlannedAnalysis) -> dict[str, Any]:
         "df": one.model.df if one.model else None,
         "coding": one.model.coding if one.model else {},
         "tests": list(one.tests),
+        "contrasts": [contrast.model_dump(mode="json") for contrast in one.contrasts],
         "columns": list(one.columns),
         "aliased": list(one.aliased),
         "reference_levels": one.reference_levels,

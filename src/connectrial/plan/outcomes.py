@@ -22,6 +22,7 @@ from connectrial.plan.crossover import baselines, with_treatments
 from connectrial.plan.people import People, find_endpoint, who_has_endpoints
 from connectrial.study import ClinicalSection, EndpointSection, ModelSection, Study
 from connectrial.study_checks import expanded_terms
+from connectrial.study_set_checks import stated_contrasts
 from connectrial.study_trial_checks import clinical_tests, endpoint_tests, last_visit
 from connectrial.trial.courses import carry_forward, time_to_event
 from connectrial.trial.endpoints import change_from_baseline
@@ -106,6 +107,7 @@ def _plan_mixed(
         model=model,
         terms=terms,
         tests=clinical.tests,
+        contrasts=stated_contrasts(study, clinical),
         notes=(*plan.notes, *response_note(study, terms)),
     )
     if rows.empty:

@@ -529,6 +529,10 @@ def _visit(study: Study, group: object, scan: Scan, visit_of: dict[str, str]) ->
 
 def _check_censoring(study: Study, survey: Survey, problems: list[str]) -> None:
     kind = survey.kind
+    if study.connectivity.parcel_mean == "regress" and kind not in (None, "time series"):
+        problems.append(
+            f"[connectivity] parcel_mean: is for time series; the data are {kind} files"
+        )
     if kind == "image":
         problems += _denoising_problems(study, survey)
     if kind in (None, "image"):

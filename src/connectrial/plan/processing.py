@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from connectrial.fc.parcel_mean import PARCEL_MEAN
+
 Rules = Mapping[str, Any]
 
 
@@ -27,7 +29,10 @@ def processing_sentences(study: Rules, *, kinds: Collection[str]) -> list[str]:
     text = [] if ready else [*_motion(study.get("motion")), *_censoring(study)]
     if "image" in kinds:
         text += _denoising(study.get("denoising") or {})
-    text += [] if ready else _estimator(study.get("connectivity") or {})
+    rules = study.get("connectivity") or {}
+    if rules.get("parcel_mean") == "regress":
+        text.append(f"{PARCEL_MEAN[0].upper()}{PARCEL_MEAN[1:]}.")
+    text += [] if ready else _estimator(rules)
     return [*text, *_exclusions(study)]
 
 

@@ -49,6 +49,8 @@ class Survey:
         Definitions of the scales that have one, by their name in the study file.
     volumes : pandas.DataFrame
         Structural volumes: ``subject``, ``session`` and one column per structure, mm3.
+    connections : mapping
+        Tables of connections that hypotheses name, by what the study file calls them; text.
     simulated : bool
         True where the dataset says that it is simulated.
     looked : bool
@@ -78,6 +80,7 @@ class Survey:
     samples: tuple[pd.DataFrame, ...] = ()
     scales: Mapping[str, Scale] = field(default_factory=dict)
     volumes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    connections: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     simulated: bool = False
     looked: bool = True
     partial: bool = False

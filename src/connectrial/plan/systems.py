@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 import pandas as pd
@@ -11,11 +12,12 @@ from connectrial.data import Atlas
 from connectrial.errors import InputError, did_you_mean
 from connectrial.fc import networks, parcel_measures
 from connectrial.fc.networks import NetworkDefinition
-from connectrial.study import HypothesisSection, RestOf, Study
+from connectrial.plan.connection_tables import listed_pairs
+from connectrial.study import ConnectionTable, HypothesisSection, RestOf, Study
 
 
 def plan_systems(
-    study: Study, atlas: Atlas
+    study: Study, atlas: Atlas, tables: Mapping[str, pd.DataFrame] | None = None
 ) -> tuple[dict[str, NetworkDefinition], dict[str, pd.Index], list[str]]:
     """Resolve every hypothesis to its edges.
 
@@ -25,11 +27,13 @@ def plan_systems(
         Its sets and hypotheses.
     atlas : Atlas
         The parcels and networks there are.
+    tables : mapping, optional
+        Tables of connections, by what hypotheses call them.
 
     Returns
     -------
     systems : dict
-        Edges of each hypothesis, by its name.
+        Edges of each hypothesis, by its name; a difference of two hypotheses has none of its own.
     sets : dict
         Parcels of each network and set, by name.
     problems : list of str
@@ -39,8 +43,13 @@ def plan_systems(
     systems = {}
     for hypothesis in study.hypothesis:
         place = f"[[hypothesis]] {hypothesis.name!r}"
+        if hypothesis.difference is not None:
+            continue
+        listed = hypothesis.connections
+        if isinstance(listed, ConnectionTable) and listed.table not in (tables or {}):
+            continue  # the survey has said why
         try:
-            systems[hypothesis.name] = _define(hypothesis, sets, atlas)
+            systems[hypothesis.name] = _define(hypothesis, sets, atlas, tables or {})
         except InputError as error:
             if not any(
                 sets.get(name) is not None and sets[name].empty for name in _named(hypothesis)
@@ -108,7 +117,10 @@ def _named(hypothesis: HypothesisSection) -> tuple[str, ...]:
 
 
 def _define(
-    hypothesis: HypothesisSection, sets: dict[str, pd.Index], atlas: Atlas
+    hypothesis: HypothesisSection,
+    sets: dict[str, pd.Index],
+    atlas: Atlas,
+    tables: Mapping[str, pd.DataFrame],
 ) -> NetworkDefinition:
     name = hypothesis.name
     if hypothesis.within is not None:
@@ -134,6 +146,10 @@ def _define(
         chosen = _parcels(hypothesis.participation, sets)
         own = {str(key): str(value) for key, value in atlas.parcels["network"].dropna().items()}
         return parcel_measures.participation_of(chosen, everything, own, name=name)
+    if isinstance(hypothesis.connections, ConnectionTable):
+        listed = hypothesis.connections
+        pairs = listed_pairs(listed, tables[listed.table], sets=sets, parcels=atlas.parcels.index)
+        return networks.connections(pairs, name=name)
     missing = sorted(
         {p for pair in hypothesis.connections for p in pair} - set(atlas.parcels.index)
     )

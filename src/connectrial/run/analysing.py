@@ -12,6 +12,7 @@ from connectrial.errors import ConnectrialError
 from connectrial.plan import Plan, PlannedAnalysis
 from connectrial.results import COLUMNS, Result, tidy
 from connectrial.run.comparing import mixed_comparison
+from connectrial.run.crossing import contrast_rows as contrast_rows_of_treatments
 from connectrial.run.crossing import (
     is_crossover,
     sensitivities,
@@ -150,10 +151,15 @@ def _mixed(
         except ConnectrialError as error:
             notes += [f"sensitivity with {', '.join(added)} not done: {p}" for p in error.problems]
     if is_crossover(plan):
+        try:
+            rows += contrast_rows_of_treatments(plan, fit, unit=unit)
+        except ConnectrialError as error:
+            return failed(plan, error.problems)
         rows += treatment_rows(plan, fit, unit=unit)
         more, undone = sensitivities(plan, data, outcome=outcome, unit=unit)
         rows += more
         notes += undone
+    rows = [_marked(row, plan.stand_in) for row in rows]
     return Result(
         name=plan.name,
         title=plan.title,
@@ -168,6 +174,11 @@ def _mixed(
         notes=tuple(dict.fromkeys(notes)),
         estimand=plan.estimand,
     )
+
+
+def _marked(row: dict[str, Any], note: str) -> dict[str, Any]:
+    """Put a note in front of a row's flags."""
+    return row | {"flags": "; ".join(p for p in (note, str(row.get("flags", ""))) if p)}
 
 
 def _citations(df_method: str) -> tuple[str, ...]:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import t as t_distribution
 
-from connectrial.errors import ConnectrialError
+from connectrial.errors import ConnectrialError, ModelError
 from connectrial.plan import PlannedAnalysis
-from connectrial.run.model_rows import base_row, estimate_cells, fit_planned, time_variable
+from connectrial.run.model_rows import (
+    DF_METHODS,
+    base_row,
+    estimate_cells,
+    fit_planned,
+    time_variable,
+)
 from connectrial.stats.edgewise import EdgeFits, fit_edges
 from connectrial.stats.margins import mean_rows
 from connectrial.stats.model_fit import MixedFit
+from connectrial.study import ContrastSection
 from connectrial.study_checks import grouping_variables, term_variables
+
+Array = NDArray[np.float64]
 
 _OF_PERIODS = frozenset({"period", "sequence", "period_baseline"})
 _FIRST = "1"
@@ -33,6 +43,99 @@ def is_crossover(plan: PlannedAnalysis) -> bool:
 def pairs_of(treatments: Sequence[str]) -> list[tuple[str, str]]:
     """Return which treatment is compared with which: (reference first) all with it, then the rest."""
     return list(combinations(treatments, 2))
+
+
+def _cells_of(
+    fit: MixedFit,
+) -> tuple[dict[tuple[str, str], Array], list[str], list[str]]:
+    """Return the weights of each treatment's mean at each visit, the treatments and the visits.
+
+    Visits are one empty name where the model has none.
+
+    Raises
+    ------
+    ConnectrialError
+        The model has no such means.
+    """
+    time = time_variable(fit)
+    levels, weights, _ = mean_rows(
+        fit.design, ["treatment"] if time is None else ["treatment", time], at={}
+    )
+    place = {
+        (one[0], one[1] if time is not None else ""): weights[k] for k, one in enumerate(levels)
+    }
+    treatments, visits = zip(*place, strict=True)
+    return place, list(dict.fromkeys(treatments)), list(dict.fromkeys(visits))
+
+
+def contrast_rows(
+    plan: PlannedAnalysis, fit: MixedFit, *, unit: str, note: str = ""
+) -> list[dict[str, Any]]:
+    """Return the contrasts of treatments that an analysis declares, by every df method.
+
+    Parameters
+    ----------
+    plan : PlannedAnalysis
+        The analysis.
+    fit : MixedFit
+        Its model, or a variant of it.
+    unit : str
+        Of the outcome.
+    note : str
+        What is other about the variant; its rows then are sensitivity, by the declared df alone.
+
+    Raises
+    ------
+    ConnectrialError
+        A contrast names a treatment or visit that the model's rows do not have.
+    """
+    if not plan.contrasts:
+        return []
+    place, treatments, visits = _cells_of(fit)
+    base = base_row(plan, fit, unit=unit) | ({"role": "sensitivity"} if note else {})
+    others = () if note else (one for one in DF_METHODS if one != fit.df_method)
+    methods = [fit.df_method, *others]
+    rows = []
+    for contrast in plan.contrasts:
+        weights = _weights(contrast, place, treatments, visits)
+        for method in methods:
+            declared = method == fit.df_method and not note
+            try:
+                cells = estimate_cells(fit.with_df(method).contrast(weights).iloc[0])
+            except ConnectrialError:
+                if method == fit.df_method:
+                    raise
+                continue  # a method beside the declared one that this model does not have
+            family = contrast.family or plan.family or ""
+            rows.append(
+                base
+                | cells
+                | {
+                    "kind": "contrast",
+                    "term": contrast.term(),
+                    "declared": declared,
+                    "family": family if declared else "",
+                    "flags": "; ".join(p for p in (note, str(cells.get("flags", ""))) if p),
+                }
+            )
+    return rows
+
+
+def _weights(
+    contrast: ContrastSection,
+    place: Mapping[tuple[str, str], Array],
+    treatments: Sequence[str],
+    visits: Sequence[str],
+) -> Array:
+    against = str(contrast.against)
+    named = contrast.visits if visits != [""] else ("",)
+    over = named or tuple(visits)
+    absent = [one for one in (contrast.treatment, against) if one not in treatments]
+    absent += [one for one in over if one not in visits]
+    if absent:
+        raise ModelError(f"{contrast.term()}: no observation is at {absent[0]!r}")
+    differences = [place[contrast.treatment, one] - place[against, one] for one in over]
+    return np.asarray(np.mean(differences, axis=0), dtype=np.float64)
 
 
 def treatment_rows(
@@ -54,32 +157,28 @@ def treatment_rows(
     Returns
     -------
     list of dict
-        Rows of the schema, kind "contrast"; periods and sequences weigh the same.
+        Rows of the schema, kind "contrast"; periods and sequences weigh the same. Declared contrasts
+        are left out: they stand in `contrast_rows`.
     """
-    time = time_variable(fit)
-    names = ["treatment"] if time is None else ["treatment", time]
     try:
-        levels, weights, _ = mean_rows(fit.design, names, at={})
+        place, treatments, visits = _cells_of(fit)
+        declared = [_weights(c, place, treatments, visits) for c in plan.contrasts]
     except ConnectrialError:
         return []
     base = base_row(plan, fit, unit=unit) | ({"role": "sensitivity"} if note else {})
-    place = {one: number for number, one in enumerate(levels)}
-    treatments = list(dict.fromkeys(one[0] for one in levels))
-    visits = list(dict.fromkeys(one[1:] for one in levels))
     rows = []
     for other, treatment in pairs_of(treatments):
-        differences = [
-            weights[place[(treatment, *visit)]] - weights[place[(other, *visit)]]
-            for visit in visits
-        ]
+        differences = [place[treatment, visit] - place[other, visit] for visit in visits]
         named = [
-            (f"{treatment} - {other}" + (f" at {visit[0]}" if visit else ""), difference)
+            (f"{treatment} - {other}" + (f" at {visit}" if visit else ""), difference)
             for visit, difference in zip(visits, differences, strict=True)
         ]
         if len(visits) > 1:
             over = f"{treatment} - {other}, mean of {len(visits)} visits"
             named.append((over, np.mean(differences, axis=0)))
         for term, difference in named:
+            if any(np.allclose(difference, one) for one in declared):
+                continue
             cells = estimate_cells(fit.contrast(difference).iloc[0])
             rows.append(
                 base
@@ -130,6 +229,7 @@ def sensitivities(
             if mine["subject"].duplicated().any():
                 fit = fit_planned(variant, mine, outcome=outcome)
                 rows += _test_rows(variant, fit, unit=unit, note=note)
+                rows += contrast_rows(variant, fit, unit=unit, note=note)
                 rows += treatment_rows(variant, fit, unit=unit, note=note)
             else:
                 rows += _independent_rows(variant, mine, outcome=outcome, unit=unit, note=note)

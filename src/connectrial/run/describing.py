@@ -12,6 +12,7 @@ from rich.text import Text
 
 from connectrial.plan import Plan, PlannedAnalysis
 from connectrial.plan.processing import processing_sentences
+from connectrial.plan.variants import variant_words
 from connectrial.results import Results
 from connectrial.run.model_rows import DF_METHODS
 from connectrial.trial.visits import CONTROLS
@@ -73,6 +74,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     _print_availability(plan, console)
     for one in plan.analyses:
         _print_analysis(plan, one, console)
+    _print_variants(plan, console)
     _print_families(plan, console)
     if plan.warnings:
         console.print(Text("Notes", style="bold"))
@@ -173,6 +175,7 @@ def _print_analysis(plan: Plan, one: PlannedAnalysis, console: Console) -> None:
         if one.edges.measure != "mean":
             lines["measure"] = one.edges.description.removeprefix(f"{one.edges.name}: ")
     lines["tests"] = ", ".join(one.tests)
+    lines["contrasts"] = "; ".join(contrast.term() for contrast in one.contrasts)
     lines["numbers"] = f"{one.n_subjects} people, {one.n_observations} observations"
     for name, text in lines.items():
         if text:
@@ -182,6 +185,20 @@ def _print_analysis(plan: Plan, one: PlannedAnalysis, console: Console) -> None:
     for problem in one.problems:
         console.print(Text(f"  WRONG     {problem}", style="bold red"))
     console.print()
+
+
+def _print_variants(plan: Plan, console: Console) -> None:
+    for name, one in plan.variants.items():
+        repeated = [a for a in one.analyses if a.what == "network FC"]
+        scans = int(one.people.scans["analysed"].sum())
+        words = variant_words(plan.study, name)
+        console.print(
+            Text(f"Variant {name}", style="bold"),
+            Text("[sensitivity]" + (f" {words}" if words else "")),
+        )
+        console.print(Text(f"  repeats   {', '.join(a.name for a in repeated)}"))
+        console.print(Text(f"  numbers   {scans} of {len(one.people.scans)} runs"))
+        console.print()
 
 
 def _df_words(declared: str) -> str:

@@ -130,8 +130,11 @@ def describe_exposure(plan: Plan, one: PlannedAnalysis) -> Result:
             groups = {measure.name: one.rows[measure.name]}
         elif measure.name in by_visit:
             groups = {
-                f"{measure.name} at {visit}": by_visit.loc[by_visit["visit"] == visit, measure.name]
-                for visit in plan.study.visits
+                f"{measure.name} at {place.name}": by_visit.loc[
+                    by_visit["visit"] == place.name, measure.name
+                ]
+                for place in plan.study.places
+                if place.treatment is None or place.treatment in section.treatments
             }
         else:
             groups = {}

@@ -12,6 +12,7 @@ import pandas as pd
 from connectrial._version import __version__
 from connectrial.errors import InputError
 from connectrial.plan import Plan, PlannedAnalysis
+from connectrial.plan.variants import variant_words
 from connectrial.results import GroupMap, Result, Results
 from connectrial.run.analysing import (
     adjust_families,
@@ -23,6 +24,7 @@ from connectrial.run.analysing import (
     mark_simulated,
 )
 from connectrial.run.clinical import analyse_arms, analyse_times, analyse_volumes
+from connectrial.run.edge_sets import analyse_edge_set
 from connectrial.run.exploring import analyse_edges
 from connectrial.run.exposing import correlate_exposure, describe_exposure
 from connectrial.run.group_tables import group_tables, visit_facts
@@ -62,19 +64,20 @@ def analyse_group(
     software : mapping
         Versions, for the record.
     """
-    people_scans = _scans_after(plan, outcomes, ruled_out(plan, jobs, outcomes))
+    people_scans = scans_after(plan, outcomes, ruled_out(plan, jobs, outcomes))
     visits = {
         (str(row.subject), str(row.session)): str(row.visit)
         for row in people_scans.loc[people_scans["analysed"]].itertuples()
     }
-    sessions = SessionValues(plan, with_edges=bool(plan.study.exploration) or wants_qc_fc(plan))
+    by_edge = plan.study.exploration or plan.study.edge_set
+    sessions = SessionValues(plan, with_edges=bool(by_edge) or wants_qc_fc(plan))
     for number, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True)):
         visit = visits.get((job.subject, job.session))
         if outcome.sidecar is not None and visit is not None:
             sessions.add(job, str(visit))
         progress("reading matrices", number + 1, len(jobs))
     network_fc = sessions.network_fc()
-    visit_fc = _visit_fc(plan, network_fc)
+    visit_fc = visit_fc_of(plan, network_fc)
     quality = quality_table(plan, people_scans, jobs, outcomes)
     regions = region_table(plan, people_scans, jobs, outcomes)
     results: list[Result] = analyse_quality(plan, quality, regions, visit_fc)
@@ -86,6 +89,7 @@ def analyse_group(
     edges: dict[str, pd.DataFrame] = {}
     maps: dict[str, GroupMap] = {}
     profiles: list[pd.DataFrame] = []
+    random_sets: list[pd.DataFrame] = []
     keys = {(job.subject, job.session): made_from(job) for job in jobs if job.maps}
     for number, one in enumerate(plan.analyses):
         table = None
@@ -103,6 +107,9 @@ def analyse_group(
         elif one.what == "profile" and not one.problems:
             result, profile = analyse_profile(one, sessions.profiles)
             profiles.append(profile)
+        elif one.what == "edge set" and not one.problems:
+            result, null = _analyse_set(plan, one, sessions)
+            random_sets.append(null)
         else:
             result, table = _analyse(plan, one, network_fc, visit_fc, sessions)
         _log.info("%s: %d rows", one.name, len(result.estimates))
@@ -121,6 +128,7 @@ def analyse_group(
         "batches": batch_table(plan),
         "network_strength": sessions.network_strength(),
         "profiles": pd.concat(profiles, ignore_index=True) if profiles else pd.DataFrame(),
+        "random_sets": pd.concat(random_sets) if random_sets else pd.DataFrame(),
     }
     return Results(
         study=plan.study.as_plain(),
@@ -186,6 +194,23 @@ def _analyse(
     return analyse_edges(one, values, table, section=exploration, seed=seed)
 
 
+def _analyse_set(
+    plan: Plan, one: PlannedAnalysis, sessions: SessionValues
+) -> tuple[Result, pd.DataFrame]:
+    """Compare a hypothesis' connections with matched random ones."""
+    section = next(item for item in plan.study.edge_set if item.name == one.name)
+    assert plan.survey.atlas is not None  # noqa: S101 - hypotheses need scans
+    return analyse_edge_set(
+        one,
+        sessions.edge_values(one.rows),
+        _edge_table(plan),
+        atlas=plan.survey.atlas,
+        chosen=plan.systems[section.hypothesis],
+        others=None if section.others is None else plan.systems[section.others],
+        seed=plan.study.study.seed,
+    )
+
+
 def _analyse_people(plan: Plan, one: PlannedAnalysis) -> Result:
     """Do an analysis of clinical tables that is no mixed model."""
     if one.what == "arms":
@@ -215,7 +240,7 @@ def _edge_table(plan: Plan) -> pd.DataFrame:
     )
 
 
-def _scans_after(
+def scans_after(
     plan: Plan, outcomes: Sequence[SessionOutcome], ruled: Mapping[tuple[str, str], str]
 ) -> pd.DataFrame:
     """Note in the table of scans what could not be used once it was read, or not by the rules."""
@@ -229,7 +254,8 @@ def _scans_after(
     return scans
 
 
-def _visit_fc(plan: Plan, network_fc: pd.DataFrame) -> pd.DataFrame:
+def visit_fc_of(plan: Plan, network_fc: pd.DataFrame) -> pd.DataFrame:
+    """Average sessions of a visit, and put the factors of people beside them."""
     averaged = average_sessions(network_fc, value="fc_z", by=["subject", "visit", "outcome"])
     subjects = plan.people.subjects.drop(columns=["included", "reason"])
     table = averaged.merge(subjects, on="subject", how="left")
@@ -246,6 +272,7 @@ def _plan_facts(plan: Plan) -> dict[str, Any]:
         "simulated": plan.simulated,
         "stand_ins": list(plan.study.study.stand_ins),
         **visit_facts(plan),
+        "variants": {name: variant_words(plan.study, name) for name in plan.variants},
         "factors": {name: list(levels) for name, levels in plan.people.factors.items()}
         | ({"treatment": list(plan.study.design.treatments)} if plan.study.is_crossover else {}),
         "families": {

@@ -14,6 +14,7 @@ from connectrial.errors import ConnectrialError, InputError
 from connectrial.fc.coverage import find_weak_parcels
 from connectrial.fc.denoising import Denoised, denoise_detail
 from connectrial.fc.estimators import estimate_connectivity
+from connectrial.fc.parcel_mean import PARCEL_MEAN, regress_parcel_mean
 from connectrial.fc.places import parcel_centroids
 from connectrial.fc.subcortex import clean_subcortex
 from connectrial.io.images import ParcelSignal, extract_with_quality
@@ -144,7 +145,11 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
         "weak": lost,
         "note": note,
         "quality": quality_rows,
-        "notes": [*job.atlas.notes, *dict.fromkeys(said)],
+        "notes": [
+            *job.atlas.notes,
+            *dict.fromkeys(said),
+            *([PARCEL_MEAN] if job.study.connectivity.parcel_mean == "regress" else []),
+        ],
     }
     assert job.parcel_quality is not None  # noqa: S101 - there is a signal
     write_parcel_quality(job.parcel_quality, parcel_tables)
@@ -202,7 +207,8 @@ def _without(series: TimeSeries, parcels: Sequence[str]) -> TimeSeries:
 def _clean(job: SessionJob, scan: Scan, raw: TimeSeries) -> tuple[TimeSeries, dict[str, Any]]:
     """Return a run as FC rests on it, and what its denoising cost."""
     if scan.kind != "image":
-        return raw, {}
+        regress = job.study.connectivity.parcel_mean == "regress"
+        return (regress_parcel_mean(raw) if regress else raw), {}
     rules = job.study.denoising
     cleaned, cost = raw, {}
     if not rules.leaves_as_read:

@@ -26,6 +26,7 @@ from connectrial.run.session_jobs import (
     made_from,
     session_jobs,
 )
+from connectrial.run.variants import variant_jobs, with_variants
 
 __all__ = ["load_results", "plan_matches", "run_plan", "save_results"]
 
@@ -88,6 +89,27 @@ def run_plan(
     claim_folder(output, simulated=plan.simulated, study=plan.study.study.name)
     write_json(output / "plan.json", plan.as_plain())
     jobs = session_jobs(plan, output)
+    outcomes = _outcomes(jobs, level, n_jobs, progress)
+    variants = []
+    for variant in variant_jobs(plan, output):
+        name = f"{plan.study.study.name}, variant {variant.name}"
+        claim_folder(variant.folder, simulated=plan.simulated, study=name)
+        variants.append((variant, _outcomes(variant.jobs, level, n_jobs, progress)))
+    if level == "participant":
+        return None
+    results = analyse_group(plan, jobs, outcomes, progress=progress, software=software_versions())
+    results = with_variants(results, plan, variants)
+    listed = scan_files(plan, output, jobs=jobs, outcomes=outcomes)
+    if len(listed):
+        results = replace(results, tables={**results.tables, "scan_files": listed})
+    save_results(results, output)
+    return results
+
+
+def _outcomes(
+    jobs: Sequence[SessionJob], level: Level | None, n_jobs: int, progress: Progress
+) -> list[SessionOutcome]:
+    """Make the sessions' matrices, or for the group level alone find those that are made."""
     if level == "group":
         found = [_finished(job) for job in jobs]
         require_all(jobs, found)
@@ -95,14 +117,7 @@ def run_plan(
     else:
         outcomes = _process(jobs, n_jobs, progress)
     _say_what_was_done(outcomes)
-    if level == "participant":
-        return None
-    results = analyse_group(plan, jobs, outcomes, progress=progress, software=software_versions())
-    listed = scan_files(plan, output, jobs=jobs, outcomes=outcomes)
-    if len(listed):
-        results = replace(results, tables={**results.tables, "scan_files": listed})
-    save_results(results, output)
-    return results
+    return outcomes
 
 
 def _say_what_was_done(outcomes: Sequence[SessionOutcome]) -> None:

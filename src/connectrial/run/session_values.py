@@ -65,6 +65,7 @@ class SessionValues:
                     **_edge_error(errors, system),
                 }
             )
+        self._add_differences(job, visit)
         if self.networks is not None:
             strength = network_strength(connectivity, self.networks)
             whose = {"subject": job.subject, "session": job.session, "visit": visit}
@@ -73,6 +74,26 @@ class SessionValues:
         self.profiles.add(job.subject, visit, connectivity.z)
         if self.edges is not None:
             _accumulate(self.edges, (job.subject, visit), connectivity.z[self.upper])
+
+    def _add_differences(self, job: SessionJob, visit: str) -> None:
+        """Add the differences of two hypotheses in the session whose rows were just added."""
+        wanted = [one for one in self.plan.study.hypothesis if one.difference is not None]
+        own = {one["outcome"]: one for one in self.network_rows[-len(self.plan.systems) :]}
+        for hypothesis in wanted:
+            first, second = (own[name] for name in hypothesis.difference or ())
+            missing = [one["missing_parcels"] for one in (first, second) if one["missing_parcels"]]
+            self.network_rows.append(
+                {
+                    "subject": job.subject,
+                    "session": job.session,
+                    "visit": visit,
+                    "outcome": hypothesis.name,
+                    "fc_z": first["fc_z"] - second["fc_z"],
+                    "n_edges": first["n_edges"] + second["n_edges"],
+                    "n_missing": first["n_missing"] + second["n_missing"],
+                    "missing_parcels": ", ".join(missing),
+                }
+            )
 
     def network_fc(self) -> pd.DataFrame:
         """Return one row per session and hypothesis."""

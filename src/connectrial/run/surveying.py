@@ -21,7 +21,10 @@ from connectrial.io.bids import index_scans, read_dataset_description, read_moti
 from connectrial.io.confounds import check_rotations
 from connectrial.io.series import read_matrix
 from connectrial.plan import Plan, Survey, make_plan
+from connectrial.plan.making import with_variant_plans
+from connectrial.plan.variants import reads_other_data, variant_study
 from connectrial.run.atlases import declare_atlas, names_an_atlas, series_atlas, whole_atlas
+from connectrial.run.connection_files import read_connections
 from connectrial.run.exposing import read_exposure
 from connectrial.run.image_headers import read_image_headers, within_line
 from connectrial.run.survey_tables import (
@@ -56,7 +59,17 @@ def plan_study(
     Plan
         With all problems of the data in ``problems``.
     """
-    return make_plan(study, survey_study(study, subjects=subjects, sessions=sessions))
+    survey = survey_study(study, subjects=subjects, sessions=sessions)
+    variants = {}
+    for name, section in study.variants.items():
+        own = variant_study(study, name)
+        seen = (
+            survey_study(own, subjects=subjects, sessions=sessions)
+            if reads_other_data(section)
+            else survey
+        )
+        variants[name] = make_plan(own, seen)
+    return with_variant_plans(make_plan(study, survey), variants)
 
 
 def survey_study(
@@ -118,6 +131,7 @@ def survey_study(
     scores, layouts = survey_scores(study, dataset, scans, participants, scales, problems, notes)
     volumes = survey_volumes(study, participants, known_subjects, problems, notes)
     everybody = {*map(str, participants.index), *(scan.subject for scan in scans)}
+    connections = {} if not scans else read_connections(study, problems)
     regimen, samples = read_exposure(study, everybody, problems, only=subjects)
     if subjects is not None:
         wanted = {one.removeprefix("sub-") for one in subjects}
@@ -142,6 +156,7 @@ def survey_study(
         samples=samples,
         scales=scales,
         volumes=volumes,
+        connections=connections,
         simulated=simulated,
         partial=subjects is not None or sessions is not None,
     )
