@@ -94,8 +94,10 @@ def _contrast_problems(study: Study) -> Iterator[str]:
                 yield f"{place}: compares {one.treatment!r} with itself; name another one in against"
             yield from _unknown(place, "family", one.family, study.family)
             entering = item.visits or study.visits
-            for visit in one.visits:
+            for visit in (*one.visits, *([one.since] if one.since else ())):
                 yield from _unknown(place, "visit that enters", visit, entering)
+            if one.since in one.visits or (one.since is not None and not one.visits):
+                yield f"{place} since: needs visits, and stands for one before them"
             if one.visits and model is not None and not words & {"visit", "time"}:
                 yield (
                     f"{place}: visits are named, but model {item.model!r} has no visit; leave them out, "

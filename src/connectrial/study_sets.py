@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from connectrial.study_base import Label, RoleName, Section
 from connectrial.study_signals import ConnectivitySection, DenoisingSection
+
+
+def contrast_term(
+    treatment: str, against: str, *, visits: Sequence[str] = (), since: str | None = None
+) -> str:
+    """Return what a contrast of treatments is called in tables."""
+    name = f"{treatment} - {against}"
+    if visits:
+        listed = ", ".join(visits)
+        name += f" at {listed}" if len(visits) == 1 else f", mean of {listed}"
+    return name if since is None else f"{name}, change from {since}"
 
 
 class ConnectionTable(Section):
@@ -39,6 +51,10 @@ class ContrastSection(Section):
     visits: tuple[Label, ...] = Field(
         (), description="Visits that it is the mean over; default: all of the model"
     )
+    since: str | None = Field(
+        None,
+        description="Visit before, whose difference is taken off: treatments then are compared in change",
+    )
     family: str | None = Field(None, description="Name of a [family.*]; default: the analysis'")
 
     def stated(self, reference: str) -> ContrastSection:
@@ -47,12 +63,8 @@ class ContrastSection(Section):
 
     def term(self, reference: str = "") -> str:
         """Return what the contrast is called in tables."""
-        name = f"{self.treatment} - {self.against or reference}"
-        if not self.visits:
-            return name
-        return f"{name} at {self.visits[0]}" if len(self.visits) == 1 else (
-            f"{name}, mean of {', '.join(self.visits)}"
-        )  # fmt: skip
+        against = self.against or reference
+        return contrast_term(self.treatment, against, visits=self.visits, since=self.since)
 
 
 class EdgeSetSection(Section):

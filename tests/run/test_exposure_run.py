@@ -346,6 +346,6 @@ visit = "day 2"
     with pytest.raises(StudyFileError) as caught:
         load_study(study)
     found = "\n".join(caught.value.problems)
-    assert "'level': 'at visit' is not part of crossovers in this version" in found
+    assert "'level': 'at visit' in a crossover needs [exposure] treatments" in found
     assert "'Mood': is not part of crossovers in this version" in found
     assert len(caught.value.problems) == 2

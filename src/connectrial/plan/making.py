@@ -209,7 +209,7 @@ def make_plan(study: Study, survey: Survey) -> Plan:
     analyses = (
         [] if people.subjects.empty else plan_analyses(study, people, systems, survey.connections)
     )
-    if survey.kind == "image":
+    if survey.kind == "image" or study.connectivity.parcel_mean == "regress":
         analyses = [_with_global_signal(study, one) for one in analyses]
     if not problems and not people.subjects.empty:
         analyses += plan_exposures(study, people)
@@ -245,6 +245,11 @@ def _with_global_signal(study: Study, plan: PlannedAnalysis) -> PlannedAnalysis:
     if plan.edges is None or plan.edges.measure != "gbc":
         return plan
     note = global_signal_note(study.denoising.strategy)
+    if study.connectivity.parcel_mean == "regress":
+        note = (
+            "the mean of all parcels was regressed out, which pulls the mean over all parcels towards 0 "
+            "by construction: a change of whole-brain connectivity cannot be seen any more"
+        )
     return replace(plan, notes=(*plan.notes, note)) if note else plan
 
 

@@ -10,6 +10,7 @@ from connectrial.report import (
     map_sections,
     quality_sections,
     record_sections,
+    set_sections,
     trial_sections,
 )
 from connectrial.report.blocks import Block, Section
@@ -29,6 +30,8 @@ def build_sections(results: Results) -> list[Section]:
         trial_sections.safety_section,
         quality_sections.quality_section,
         fc_sections.hypotheses_section,
+        set_sections.random_sets_section,
+        set_sections.variants_section,
         fc_sections.effects_section,
         fc_sections.groups_section,
         fc_sections.reliability_section,

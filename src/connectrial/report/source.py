@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from connectrial.results import Result, Results
+from connectrial.study_sets import contrast_term
 from connectrial.trial.periods import repeat_common
 
 NOT_STATED = "not stated"
@@ -146,12 +147,29 @@ def family_alpha(results: Results, family: str) -> float:
 
 
 def declared_tests(results: Results, name: str) -> tuple[str, ...]:
-    """Return the terms that the study file tests in an analysis."""
+    """Return the terms and contrasts that the study file tests in an analysis, or in its variant."""
     for section in ("hypothesis", "clinical"):
         for entry in results.study.get(section) or ():
-            if isinstance(entry, Mapping) and entry.get("name") == name:
-                return tuple(str(term) for term in entry.get("tests") or ())
+            if not isinstance(entry, Mapping) or not entry.get("name"):
+                continue
+            own = str(entry["name"])
+            if name == own or (name.startswith(f"{own} [") and name.endswith("]")):
+                terms = tuple(str(term) for term in entry.get("tests") or ())
+                return (*terms, *_contrasts(results, entry))
     return ()
+
+
+def _contrasts(results: Results, entry: Mapping[str, Any]) -> tuple[str, ...]:
+    treatments = (results.study.get("design") or {}).get("treatments") or [""]
+    return tuple(
+        contrast_term(
+            str(one["treatment"]),
+            str(one.get("against") or treatments[0]),
+            visits=one.get("visits") or (),
+            since=one.get("since"),
+        )
+        for one in entry.get("contrasts") or ()
+    )
 
 
 def tested_rows(results: Results, result: Result) -> pd.DataFrame:
@@ -164,6 +182,10 @@ def tested_rows(results: Results, result: Result) -> pd.DataFrame:
     rows = rows[rows["kind"].isin(_TEST_KINDS) & rows["p"].notna()]
     if rows.empty:
         return rows
+    named = declared_tests(results, result.name)
+    if any(contrast in named for contrast in rows.loc[rows["kind"] == "contrast", "term"]):
+        # Where contrasts are declared, the others stand among the other rows of the analysis.
+        rows = rows[rows["kind"].ne("contrast") | rows["term"].isin(named)]
     members = set(rows.loc[(rows["family"] != "") | ~rows["declared"], "term"])
     chosen = rows[rows["term"].isin(members)]
     bare = rows["term"].map(_bare)

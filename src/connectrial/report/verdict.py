@@ -25,6 +25,7 @@ from connectrial.report.cells import (
     statistic_words,
 )
 from connectrial.report.source import (
+    declared_tests,
     family_alpha,
     same_estimate,
     sensitivities,
@@ -78,7 +79,8 @@ def verdict_table(results: Results) -> Table | None:
 def _tests(results: Results, result: Result) -> list[pd.DataFrame]:
     """Return the declared tests of an analysis; contrasts that stand beside them are no verdict."""
     rows = tested_rows(results, result)
-    members = rows[(rows["kind"] != "contrast") | (rows["family"] != "")]
+    named = declared_tests(results, result.name)
+    members = rows[(rows["kind"] != "contrast") | (rows["family"] != "") | rows["term"].isin(named)]
     groups = same_estimate(members if len(members) else rows)
     return [group for group in groups if group["declared"].any()]
 

@@ -131,11 +131,17 @@ def _weights(
     named = contrast.visits if visits != [""] else ("",)
     over = named or tuple(visits)
     absent = [one for one in (contrast.treatment, against) if one not in treatments]
-    absent += [one for one in over if one not in visits]
+    since = contrast.since
+    absent += [one for one in (*over, *([since] if since else ())) if one not in visits]
     if absent:
         raise ModelError(f"{contrast.term()}: no observation is at {absent[0]!r}")
     differences = [place[contrast.treatment, one] - place[against, one] for one in over]
-    return np.asarray(np.mean(differences, axis=0), dtype=np.float64)
+    found = np.asarray(np.mean(differences, axis=0), dtype=np.float64)
+    return (
+        found
+        if since is None
+        else found - (place[contrast.treatment, since] - place[against, since])
+    )
 
 
 def treatment_rows(

@@ -15,6 +15,7 @@ from connectrial.plan.processing import processing_sentences
 from connectrial.plan.variants import variant_words
 from connectrial.results import Results
 from connectrial.run.model_rows import DF_METHODS
+from connectrial.study_sets import contrast_term
 from connectrial.trial.visits import CONTROLS
 
 _TEST_KINDS = ["coefficient", "contrast", "F test", "difference", "risk difference"]
@@ -298,4 +299,29 @@ def _is_test(what: str, estimates: pd.DataFrame, results: Results, name: str) ->
     if what == "arms":
         return estimates["kind"].isin(["difference", "probabilistic index"])
     beside = set(estimates.loc[~estimates["declared"], "term"])
+    named = _contrasts_of(results, name)
+    if named:
+        # Contrasts that nobody declared stand in the tables, not among the tests.
+        return estimates["term"].isin(named | (beside - set(_all_contrasts(estimates))))
     return estimates["term"].isin(beside)
+
+
+def _all_contrasts(estimates: pd.DataFrame) -> list[str]:
+    return [str(term) for term in estimates.loc[estimates["kind"] == "contrast", "term"]]
+
+
+def _contrasts_of(results: Results, name: str) -> set[str]:
+    """Return the contrasts that the study file declares in an analysis."""
+    reference = next(iter(results.study["design"]["treatments"]), "")
+    return {
+        contrast_term(
+            one["treatment"],
+            one["against"] or reference,
+            visits=one["visits"],
+            since=one["since"],
+        )
+        for section in ("hypothesis", "clinical")
+        for entry in results.study[section]
+        if entry["name"] == name
+        for one in entry["contrasts"]
+    }

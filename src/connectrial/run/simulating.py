@@ -28,6 +28,7 @@ from connectrial.io.simulated import (
     write_series,
     write_table,
 )
+from connectrial.io.tables import read_table
 from connectrial.plan.scores import item_columns
 from connectrial.plan.systems import plan_systems
 from connectrial.reading import read_toml
@@ -38,7 +39,7 @@ from connectrial.simulate.atlas import ATLAS_NAME, label_by_distance, parcel_tab
 from connectrial.simulate.images import simulate_image
 from connectrial.simulate.parcels import invent_atlas
 from connectrial.simulate.scoring import ScoreRange
-from connectrial.study import Study
+from connectrial.study import ConnectionTable, Study
 from connectrial.study_file import load_study
 
 Progress = Callable[[str, int, int], None]
@@ -111,7 +112,8 @@ def simulate_dataset(
     atlas = _atlas(study, facts)
     systems: dict[str, NetworkDefinition] = {}
     if atlas is not None:
-        systems, _, unknown = plan_systems(study, atlas)
+        listed = _connections(study, study_file, problems)
+        systems, _, unknown = plan_systems(study, atlas, listed)
         problems += unknown
     problems += _cannot(study, n_images)
     if problems:
@@ -128,6 +130,7 @@ def simulate_dataset(
     n_scans = len(made.recruited.scans) if made.wiring is not None else 0
     write_root(out, name=study.study.name, seed=made.seed, readme=_readme(made))
     _write_tables(made, scales, out)
+    _copy_connections(study, study_file, out)
     own = _write_scans(made, out, progress, n_scans * made.settings["n_runs"])
     if n_images:
         _write_images(made, out, n_images, progress)
@@ -145,6 +148,33 @@ def _read_truth(study_file: Path, truth: Path | None) -> tuple[Path | None, Fact
         return None, Facts()
     raw = read_toml(path, what="truth file", error=StudyFileError)
     return path, read_facts(raw, where=str(path))
+
+
+def _beside(study: Study, study_file: Path) -> dict[str, Path]:
+    """Return tables of connections that lie beside the study file: its dataset is not read."""
+    listed = [one.connections for one in study.hypothesis]
+    names = dict.fromkeys(one.table for one in listed if isinstance(one, ConnectionTable))
+    return {name: study_file.parent / name for name in names}
+
+
+def _connections(study: Study, study_file: Path, problems: list[str]) -> dict[str, pd.DataFrame]:
+    found = {}
+    for name, path in _beside(study, study_file).items():
+        try:
+            table = read_table(path)
+        except InputError as error:
+            problems += [f"[[hypothesis]] connections: {text}" for text in error.problems]
+            continue
+        found[name] = table.frame.set_axis(pd.Index(table.rows, name="line"))
+    return found
+
+
+def _copy_connections(study: Study, study_file: Path, out: Path) -> None:
+    """Put tables of connections into the dataset, whose study file looks for them there."""
+    for name, path in _beside(study, study_file).items():
+        write_atomic(
+            _inside(out, name, "hypothesis.connections.table"), path.read_text(encoding="utf-8-sig")
+        )
 
 
 def _cannot(study: Study, n_images: int) -> list[str]:
