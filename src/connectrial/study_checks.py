@@ -458,6 +458,7 @@ def _model_variables(study: Study) -> list[str]:
         place = f"[[{section}]] {item.name!r} tests"
         problems += _tests_of(study, place, item.model, item.tests)
     problems += _exploration_tests(study)
+    problems += _edge_set_tests(study)
     for name, one in study.maps.items():
         if one.model is not None:
             problems += _tests_of(study, f"[maps.{name}] tests", one.model, one.tests)
@@ -471,6 +472,17 @@ def _exploration_tests(study: Study) -> list[str]:
         adjusts = one.method in get_args(AdjustMethod)
         term = re.sub(r"\[[^\]]*\]", "", one.test) if adjusts else one.test
         problems += _tests_of(study, f"[[exploration]] {one.name!r} test", one.model, (term,))
+    return problems
+
+
+def _edge_set_tests(study: Study) -> list[str]:
+    """Find tests of sets of connections that the model of their hypothesis does not have."""
+    problems: list[str] = []
+    of_hypothesis = {one.name: one.model for one in study.hypothesis}
+    for edge_set in study.edge_set:
+        place = f"[[edge_set]] {edge_set.name!r} test"
+        tested = (re.sub(r"\[[^\]]*\]", "", edge_set.test),)  # a column belongs to its term
+        problems += _tests_of(study, place, of_hypothesis.get(edge_set.hypothesis), tested)
     return problems
 
 
