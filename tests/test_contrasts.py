@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from connectrial import load_study, plan_study, render_report, run_plan
+from connectrial.data import Atlas
 from connectrial.errors import StudyFileError
+from connectrial.io.known_atlases import atlas_table
+from connectrial.io.tables import read_table
 from connectrial.plan.making import plan_hash
+from connectrial.plan.systems import plan_systems
 from connectrial.report.set_sections import variant_rows
 from connectrial.run.simulating import simulate_dataset
+from connectrial.study_checks import family_members
 from connectrial.trial.periods import williams_sequences
 
 STUDY = """
@@ -359,3 +365,22 @@ def test_what_is_wrong_in_a_table_of_connections_is_said(three, tmp_path, change
     )
     problems = plan_study(load_study(study)).problems
     assert any(message in one for one in problems)
+
+
+def test_the_examples_name_what_they_say():
+    """72 and 164 edges of Seitzman's 300; families of two and of six; every connection a stand-in."""
+    examples = Path(__file__).parents[1] / "examples"
+    study = load_study(examples / "recourt2025" / "study.toml")
+    table = read_table(examples / "recourt2025" / "connections.tsv").frame
+    assert table["source"].str.startswith("stand-in").all()
+    found = atlas_table("Seitzman300")
+    assert found is not None
+    atlas = Atlas(name="Seitzman300", parcels=found)
+    systems, _, problems = plan_systems(study, atlas, {"connections.tsv": table})
+    assert problems == []
+    counts = {name: len(one.edges) for name, one in systems.items()}
+    assert (counts["CLIPST (stand-in)"], counts["non-CLIPST (stand-in)"]) == (72, 164)
+    sizes = {name: len(family_members(study, name)) for name in study.family}
+    assert sizes == {"acute": 2, "delayed": 2, "clinical": 2}
+    threeway = load_study(examples / "threeway-gbc" / "study.toml")
+    assert len(family_members(threeway, "gbc")) == 6

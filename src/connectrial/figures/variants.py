@@ -50,7 +50,7 @@ def plot_variants(
     gap = 0.6 + _APART * len(variants)
     depth = gap * len(labels)
     if ax is None:
-        _, ax = new_axes(width=9.8, height=1.0 + 0.5 * depth, columns=2, width_ratios=(1.0, 0.75))
+        _, ax = new_axes(width=9.8, height=1.0 + 0.5 * depth, columns=2, width_ratios=(1.0, 0.9))
     drawing, numbers = ax
     drawing.axvline(0.0, color=MUTED, linewidth=0.9, linestyle=(0, (3, 3)))
     for row in rows.to_dict("records"):
@@ -61,7 +61,7 @@ def plot_variants(
         drawing.plot([low, high], [y, y], color=colour, linewidth=1.8, solid_capstyle="butt")
         drawing.plot(as_float(row["estimate"]), y, marker=marker, color=colour, markersize=6)
         value = f"{format_number(row['estimate'])} {format_interval(low, high)}"
-        for x, text in ((0.0, value), (0.72, format_p(row["p"]))):
+        for x, text in ((0.0, value), (0.82, format_p(row["p"]))):
             numbers.text(x, y, text, va="center", fontsize=8, color=INK).set_in_layout(False)
     middle = _APART * (len(variants) - 1) / 2
     drawing.set_yticks([gap * i + middle for i in range(len(labels))], labels)
@@ -73,7 +73,7 @@ def plot_variants(
     drawing.set_xlabel(f"estimate and interval ({unit})")
     numbers.set_xlim(0.0, 1.0)
     numbers.axis("off")
-    for x, head in ((0.0, "estimate [interval]"), (0.72, "p")):
+    for x, head in ((0.0, "estimate [interval]"), (0.82, "p")):
         numbers.text(x, -0.55, head, fontsize=8, color=MUTED, va="bottom").set_in_layout(False)
     for k, name in enumerate(variants):
         drawing.plot(
