@@ -109,7 +109,7 @@ WRONG = {
     "both within and between": (
         ('within = "Vis"', 'within = "Vis"\nbetween = ["Vis", "Default"]'),
         [
-            "[[hypothesis]] 'Visual': needs exactly one of within, between, connections, gbc, participation"
+            "[[hypothesis]] 'Visual': needs exactly one of within, between, connections, difference, gbc, participation"
         ],
     ),
     "a session of two visits": (
@@ -319,7 +319,11 @@ def parameters(function: Any) -> dict[str, Any]:
         (sections.MotionSection, [measure_fd], set()),
         (sections.DenoisingSection, [denoise, clean_subcortex], set()),
         (sections.CoverageSection, [find_weak_parcels], {"action"}),
-        (sections.ConnectivitySection, [estimate_connectivity], set()),
+        (
+            sections.ConnectivitySection,
+            [estimate_connectivity],
+            {"parcel_mean", "network_strength", "standard_errors"},
+        ),
         (
             sections.AtlasSection,
             [load_atlas, read_grayordinate_atlas, extract_with_quality],
@@ -336,7 +340,7 @@ def parameters(function: Any) -> dict[str, Any]:
             {"name", "role", "family", "analysis_set", "estimand"},
         ),
         (sections.ModelSection, [fit_terms], set()),
-        (sections.ExposureMeasureSection, [exposure_measure], {"name", "source"}),
+        (sections.ExposureMeasureSection, [exposure_measure], {"name", "source", "column"}),
         (
             sections.MeasuredSection,
             [settle_below],
