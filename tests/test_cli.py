@@ -46,7 +46,8 @@ def test_help_loads_nothing_heavy():
         "from connectrial.cli import app\n"
         "try: app()\n"
         "except SystemExit: pass\n"
-        "heavy = {'numpy', 'pandas', 'scipy', 'matplotlib', 'nibabel', 'pydantic', 'joblib'} & set(sys.modules)\n"
+        "heavy = {'numpy', 'pandas', 'scipy', 'matplotlib', 'nibabel', 'pydantic', 'joblib',"
+        " 'altair', 'great_tables', 'nilearn', 'vl_convert'} & set(sys.modules)\n"
         "print('HEAVY', sorted(heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
