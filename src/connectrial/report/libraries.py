@@ -16,7 +16,7 @@ def vega_script() -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script; it sets ``vegaEmbed``."""
     from vl_convert import javascript_bundle
 
-    return _inline(javascript_bundle(None))  # None: its own snippet, which sets globals
+    return _inline(javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
 @cache
