@@ -146,7 +146,7 @@ def _means(
     line = base.mark_line(strokeWidth=2.6).encode(x=x, y=alt.Y("estimate:Q"), color=colour)
     dots = base.mark_point(size=85, filled=True, opacity=1).encode(
         x=x, y=alt.Y("estimate:Q"), color=colour, tooltip=tips,
-        shape=alt.Shape("level:N", sort=list(names), legend=None,
+        shape=alt.Shape("level:N", sort=list(names), legend=_legend(names),
                         scale=alt.Scale(domain=list(names), range=list(_SHAPES[: len(names)]))),
     )  # fmt: skip
     return [bars, line, dots]
@@ -320,12 +320,17 @@ def _colour(names: Sequence[str]) -> Any:  # noqa: ANN401 - altair's channel
     import altair as alt
 
     colours = level_colours(list(names))
-    legend = None if list(names) == [_ALL] else alt.Legend(title=None, orient="top")
     return alt.Color(
         "level:N",
         scale=alt.Scale(domain=list(names), range=[colours[name] for name in names]),
-        legend=legend,
+        legend=_legend(names),
     )
+
+
+def _legend(names: Sequence[str]) -> Any:  # noqa: ANN401 - altair's legend
+    import altair as alt
+
+    return None if list(names) == [_ALL] else alt.Legend(title=None, orient="top")
 
 
 def _pointed() -> Any:  # noqa: ANN401 - altair's parameter
