@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from connectrial.figures.association import plot_waterfall
 from connectrial.figures.brains import cortex, on_cortex, plot_systems
 from connectrial.figures.charts import chart_course, chart_waterfall
+from connectrial.figures.waterfall import plot_waterfall
 from connectrial.report.cells import Cell, Table
 from connectrial.report.clinical_panels import endpoint_strip, rule_words
 from connectrial.report.gt_tables import table_html
