@@ -389,7 +389,9 @@ def waterfall_panel(results: Results) -> Panel | None:
         data=data,
         methods="Percent change from each person's own baseline, of everybody with both scores; no model.",
         live=chart(
-            chart_waterfall(data, scale=scale, levels=levels, threshold=threshold).to_dict(validate=False),
+            chart_waterfall(data, scale=scale, levels=levels, threshold=threshold).to_dict(
+                validate=False
+            ),
             title=f"Change of {scale} at {visit}, person by person",
             how="Point at a bar for the person and the change.",
         ),
