@@ -144,6 +144,7 @@ def test_the_list_of_files(tiny, tmp_path):
         "quality",
         "region_quality",
         "parcels",
+        "scan_files",
         "baseline",
         "imaging_flow",
         "means",
@@ -162,7 +163,7 @@ def test_the_list_of_files(tiny, tmp_path):
         f"{stem}_desc-connectrial_qc.tsv",
     ):
         assert name in names
-    assert len(names - {f"group/{one}" for one in group}) == 2 + 4 * 23
+    assert len(names - {f"group/{one}" for one in group}) == 2 + 5 * 23
 
 
 def test_results_load_as_they_were_saved(tiny, tmp_path):
@@ -240,7 +241,9 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
     assert 3 <= done < 47, "the kill must come in the middle"
     assert not (out / "group" / "results.json").exists()
     run(study, out)
-    assert group_bytes(out) == group_bytes(undisturbed)
+    found = group_bytes(out)
+    assert str(study) in found.pop("logs/command.json").decode()  # the command's own note
+    assert found == group_bytes(undisturbed)
 
 
 def test_a_series_with_other_parcels_is_shown_and_the_rest_goes_on(tiny, tmp_path):

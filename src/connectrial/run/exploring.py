@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from connectrial.data import FloatArray
-from connectrial.errors import ConnectrialError
+from connectrial.errors import ConnectrialError, MachineError
+from connectrial.io.edge_rows import EdgeValues
 from connectrial.plan import PlannedAnalysis
-from connectrial.plan.analyses import tested_columns
 from connectrial.results import Result, tidy
 from connectrial.run.analysing import MIXED, base_cells, failed
-from connectrial.stats.edgewise import EdgeFits, fit_edges
+from connectrial.run.edge_fits import FittedEdges, fit_blocks
 from connectrial.stats.multiplicity import adjust
 from connectrial.stats.permutation import EdgePermutation, permute_edges
 from connectrial.study import AdjustMethod, ExplorationSection
@@ -21,7 +21,7 @@ from connectrial.study import AdjustMethod, ExplorationSection
 
 def analyse_edges(
     plan: PlannedAnalysis,
-    values: FloatArray,
+    values: EdgeValues,
     edges: pd.DataFrame,
     *,
     section: ExplorationSection,
@@ -33,8 +33,8 @@ def analyse_edges(
     ----------
     plan : PlannedAnalysis
         The exploration; its rows are those of `values`.
-    values : array, shape (n_observations, n_edges)
-        Fisher z; NaN for edges without data.
+    values : EdgeValues
+        Fisher z, (n_observations, n_edges), read a block of edges at a time.
     edges : DataFrame
         ``index_a``, ``index_b`` (parcels from 0), ``parcel_a``, ``parcel_b``, ``network_a``,
         ``network_b``, one row per edge.
@@ -53,22 +53,24 @@ def analyse_edges(
     named = edges.drop(columns=["index_a", "index_b"])
     permuted: EdgePermutation | None = None
     try:
-        fits = fit_edges(values, plan.formula, plan.rows, coding=coding, df=plan.model.df)
+        fits = fit_blocks(plan, values, coding=coding)
         if section.method in get_args(AdjustMethod):
-            adjusted = adjust(_p(fits, plan), cast("AdjustMethod", section.method))
+            adjusted = adjust(fits.p, cast("AdjustMethod", section.method))
         else:
-            permuted = _permute(plan, values, edges, section, seed, coding)
+            with values.mapped() as whole:
+                permuted = _permute(plan, whole, edges, section, seed, coding)
             adjusted = permuted.p
+    except MachineError:
+        raise  # a full disk is no fault of the analysis
     except ConnectrialError as error:
         return failed(plan, error.problems), named.iloc[:0]
-    column = tested_columns(fits.design, plan.tests[0])[0]
-    at = list(fits.terms).index(column)
+    column = fits.column
     table = named.assign(
-        estimate=fits.estimate[at],
-        se=fits.se[at],
-        df=fits.df[at],
-        statistic=fits.statistic[at],
-        p=_p(fits, plan),
+        estimate=fits.estimate,
+        se=fits.se,
+        df=fits.df,
+        statistic=fits.statistic,
+        p=fits.p,
         p_adjusted=adjusted,
         n_subjects=fits.n_subjects,
         flags=fits.flags,
@@ -115,12 +117,6 @@ _CITATIONS = {
 }
 
 
-def _p(fits: EdgeFits, plan: PlannedAnalysis) -> FloatArray:
-    """Return the raw p values of the tested column, shape (n_edges,)."""
-    column = tested_columns(fits.design, plan.tests[0])[0]
-    return np.asarray(fits.p_of(column), dtype=np.float64)
-
-
 def _permute(
     plan: PlannedAnalysis,
     values: FloatArray,
@@ -151,7 +147,7 @@ def _permute(
 
 
 def _summary_rows(
-    plan: PlannedAnalysis, fits: EdgeFits, table: pd.DataFrame, column: str, how: str
+    plan: PlannedAnalysis, fits: FittedEdges, table: pd.DataFrame, column: str, how: str
 ) -> list[dict[str, Any]]:
     base = base_cells(plan, unit="edges", kind="count") | {
         "n_subjects": int(np.max(fits.n_subjects)),
