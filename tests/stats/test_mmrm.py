@@ -200,7 +200,7 @@ def test_derivatives_are_those_of_differences(structure):
         )
 
 
-@pytest.mark.parametrize("structure", ["us", "toeph", "adh"])
+@pytest.mark.parametrize("structure", STRUCTURES)
 def test_laws(structure, data):
     """Row order, names and units of the outcome change nothing that they should not."""
     one = fit_mmrm(FORMULA.format(structure), data).with_df("kenward-roger").estimates

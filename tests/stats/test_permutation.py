@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from connectrial.errors import InputError, ModelError
-from connectrial.stats.components import component_sizes, enhance
+from connectrial.stats.components import component_sizes, enhance, largest_sizes
 from connectrial.stats.design import build_design
 from connectrial.stats.edgewise import fit_edges
 from connectrial.stats.exchange import find_exchange
@@ -217,6 +217,12 @@ def test_components_by_hand(n_parcels, seed):
     intensity, _ = component_sizes(statistic, edges, n_parcels, threshold=0.9, intensity=True)
     expected = [sum(statistic[i] - 0.9 for i in g) for g in groups]
     np.testing.assert_allclose(np.sort(intensity), np.sort(expected))
+    # several sets at once, one of them without any component
+    sets = np.stack([statistic, np.zeros(len(edges)), rng.normal(size=len(edges))])
+    for by_sum in (False, True):
+        call = {"threshold": 0.9, "intensity": by_sum}
+        alone = [component_sizes(one, edges, n_parcels, **call)[0].max(initial=0) for one in sets]
+        np.testing.assert_allclose(largest_sizes(sets, edges, n_parcels, **call), alone)
 
 
 @pytest.mark.parametrize(("e", "h"), [(0.4, 3.0), (1.0, 0.0), (0.75, 2.0)])
