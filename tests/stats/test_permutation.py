@@ -47,6 +47,27 @@ def test_every_exchange_of_whole_people_equals_vegan(reference, oracle):
     np.testing.assert_allclose(np.sort(result.null**2), oracle("whole null"), rtol=2e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("number", "scheme", "formula", "settings", "n_possible"),
+    [
+        (1, "within", "y ~ nuisance + tested", {"term": "tested", "visit": "tested"}, 6**4),
+        (3, "signs", "y ~ 1", {"term": "Intercept", "blocks": None}, 2**9),
+    ],
+)
+def test_family_wise_p_equals_palm(reference, number, scheme, formula, settings, n_possible):
+    """PALM of commit 04095fe, every exchange done; it prints four decimals (permutation_palm.m)."""
+    table = pd.read_csv(reference / "permutation_palm_data.csv")
+    table = table[table["scheme"] == number].reset_index(drop=True)
+    expected = pd.read_csv(reference / "permutation_palm.csv")
+    expected = expected[expected["scheme"] == number]
+    ends = np.array([[0, 1], [0, 2], [0, 3], [1, 2], [1, 3]])
+    call = {"n_permutations": 10**6, "blocks": "subject", "rng": 0, "edges": ends, **settings}
+    result = permute_edges(table[[f"y{k}" for k in range(1, 6)]].to_numpy(), formula, table, **call)
+    assert (result.scheme, result.n_possible, result.exhaustive) == (scheme, n_possible, True)
+    np.testing.assert_allclose(result.statistic, expected["t"], atol=6e-5)
+    np.testing.assert_allclose(result.p, expected["p_fwe"], atol=6e-5)
+
+
 def test_two_groups_equal_coin_and_scipy(reference, oracle):
     table = pd.read_csv(reference / "permutation_groups.csv")
     result = one_edge(table, "y ~ arm", term="arm", blocks=None)
