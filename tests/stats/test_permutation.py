@@ -521,7 +521,10 @@ def test_few_exchanges_are_flagged():
     result = one_edge(table, "y ~ arm", term="arm", blocks=None)
     assert result.n_possible == 3
     assert result.p[0] >= 1 / 3
-    assert result.flags == ("only 3 exchanges are possible: no p below 0.333",)
+    assert result.flags == (
+        "only 3 exchanges are possible: no p below 0.333",
+        "arm 'b' is a single subject",
+    )
 
 
 def call(trial, **changes):
