@@ -52,7 +52,7 @@
     const chooser = select("Map", figures.map((one, i) => [String(i), one.title]), (value) => { shown = Number(value); show(); });
     const slider = el("input", { type: "range", min: "0", max: "0.99", step: "0.01", value: "0", on: { input: () => { threshold = Number(slider.value); show(); } } });
     const views = Object.keys(VIEWS).map((name) => el("button", { type: "button", class: "view", on: { click: () => turn(...VIEWS[name]) } }, name));
-    body.append(el("div", { class: "filters" }, chooser.label, el("label", {}, "Threshold ", slider)), el("div", { class: "filters" }, ...views), canvas, key, told);
+    body.append(el("div", { class: "filters" }, chooser.label, el("label", {}, "Threshold ", slider)), el("div", { class: "filters" }, ...views), el("div", { class: "cortex-stage" }, canvas), key, told);
     canvas.addEventListener("wheel", (event) => event.stopImmediatePropagation(), { capture: true });
     canvas.addEventListener("keydown", (event) => {
       const step = { ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, 10], ArrowDown: [0, -10] }[event.key];
