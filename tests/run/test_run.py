@@ -414,6 +414,46 @@ def test_edges_by_permutation(tiny, tmp_path, method):
     pd.testing.assert_frame_equal(edges, again.edges["Edges"])
 
 
+def test_blocks_of_edges_by_permutation(tiny, tmp_path):
+    """Each block is permute_networks' own; an edge bears its block's p; a covariance is permuted too."""
+    study = tiny.parent / "blocks.toml"
+    study.write_text(
+        'extends = "study.toml"\n[[exploration]]\nname = "Blocks"\nmodel = "free"\ntest = "visit:arm"\n'
+        'method = "networks"\nn_permutations = 99\n[model.free]\nfixed = ["visit", "arm", "visit:arm"]\n'
+        'covariance = "us(visit | subject)"\n'
+    )
+    results = run(study, tmp_path / "out")
+    edges = results.edges["Blocks"]
+    labels = list(edges["block"].astype("object").where(edges["block"].notna(), None))
+    rows = results.estimates.query("analysis == 'Blocks' and statistic_name == 'z'")
+    assert len(rows) == len({name for name in labels if name is not None})
+    p_of = {
+        term.rsplit(" (", 1)[0]: p for term, p in zip(rows["term"], rows["p_adjusted"], strict=True)
+    }
+    known = [i for i, name in enumerate(labels) if name is not None]
+    assert edges["p_adjusted"].iloc[known].to_list() == [p_of[labels[i]] for i in known]
+    n_edges = pd.Series(labels).value_counts()
+    assert all(f"({n_edges[name]} edges)" in t for name, t in zip(p_of, rows["term"], strict=True))
+    assert (rows["p_adjusted"] >= rows["p"] - 1e-12).all()
+    assert "of the mixed model, its variances held (networks)" in results["Blocks"].methods
+
+
+def test_a_model_that_cannot_be_permuted_whole_says_so(tiny, tmp_path):
+    """A visit is exchanged within people, which a free covariance does not allow: linear, and said."""
+    study = tiny.parent / "linear.toml"
+    study.write_text(
+        'extends = "study.toml"\n[[exploration]]\nname = "Edges"\nmodel = "free"\ntest = "visit"\n'
+        'method = "max"\nn_permutations = 49\n[model.free]\nfixed = ["visit"]\n'
+        'covariance = "us(visit | subject)"\n'
+    )
+    results = run(study, tmp_path / "out")
+    notes = [
+        note for note in results["Edges"].notes if note.startswith("permuted as a linear model")
+    ]
+    assert len(notes) == 1
+    assert "of the linear model (max)" in results["Edges"].methods
+
+
 @pytest.mark.parametrize(
     ("df", "n_subjects", "said"),
     [
