@@ -319,7 +319,12 @@ def parameters(function: Any) -> dict[str, Any]:
         (sections.MotionSection, [measure_fd], set()),
         (sections.DenoisingSection, [denoise, clean_subcortex], set()),
         (sections.CoverageSection, [find_weak_parcels], {"action"}),
-        (sections.ConnectivitySection, [estimate_connectivity], set()),
+        # What is written beside the matrices has functions of its own.
+        (
+            sections.ConnectivitySection,
+            [estimate_connectivity],
+            {"standard_errors", "network_strength"},
+        ),
         (
             sections.AtlasSection,
             [load_atlas, read_grayordinate_atlas, extract_with_quality],
@@ -336,7 +341,7 @@ def parameters(function: Any) -> dict[str, Any]:
             {"name", "role", "family", "analysis_set", "estimand"},
         ),
         (sections.ModelSection, [fit_terms], set()),
-        (sections.ExposureMeasureSection, [exposure_measure], {"name", "source"}),
+        (sections.ExposureMeasureSection, [exposure_measure], {"name", "source", "column"}),
         (
             sections.MeasuredSection,
             [settle_below],
