@@ -9,12 +9,12 @@ export MPLBACKEND := agg
 export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help demo test browser lint check bench validate docs fuzz package clean
+.PHONY: help demo test browser lint check bench bench-scale faults cluster-test validate docs fuzz package clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 help:  ## what there is to make
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
 
 demo: $(VENV)/.installed-connectrial  ## a simulated trial, analysed from files to report (demo-trial/)
 	$(VENV)/bin/connectrial demo demo-trial
@@ -38,8 +38,20 @@ check: lint browser  ## lint, tests, browser tests: all that must pass before a 
 
 bench: $(VENV)/.installed-dev  ## speed: every bench/bench_*.py
 	@set -e; for script in bench/bench_*.py; do \
+	  case "$$script" in bench/bench_scale.py) continue ;; esac; \
 	  if [ -e "$$script" ]; then echo "== $$script"; $(VENV)/bin/python "$$script"; \
 	  else echo "There is no bench/bench_*.py yet."; fi; done
+
+# An hour of work and 6 GB of disk; what is measured is kept in bench/.cells.
+bench-scale: $(VENV)/.installed-dev  ## 2,000 scans, and 500 people x 4 visits x 77,421 edges
+	$(VENV)/bin/python bench/bench_scale.py
+
+faults: $(VENV)/.installed-test  ## runs that are killed, starved and forbidden; afterwards all tables are right
+	$(VENV)/bin/python bench/faults.py
+
+cluster-test: $(VENV)/.installed-test-cluster  ## a study on a real SLURM of one node (root, slurm-wlm, munge), and on Dask
+	$(VENV)/bin/python tests/cluster/try_slurm.py
+	$(RUN) pytest tests/cluster
 
 # Hours of work: what is done is kept in bench/.cells, so that it can be stopped and continued.
 validate: $(VENV)/.installed-dev  ## error rates and coverage by simulation: every bench/validate_*.py

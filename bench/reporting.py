@@ -48,7 +48,7 @@ def describe_command(script: str) -> str:
     for word in words:
         if word == "--only-done":
             continue
-        if word.split("=")[0] in ("--resume", "--output", "--raw"):  # where, not what
+        if word.split("=")[0] in ("--resume", "--output", "--raw", "--rule"):  # where, not what
             if "=" not in word:
                 next(words, None)
         else:

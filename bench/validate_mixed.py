@@ -12,17 +12,25 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
 import json
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from cells import Found, Study, add_resume
-from reporting import DOCS, markdown_table, publish
+from reporting import DOCS, ROOT, markdown_table, publish
 
 from connectrial.errors import ModelError
-from connectrial.stats.edgewise import fit_edges
+from connectrial.stats import structured_edges
+from connectrial.stats.between_within import BetweenWithinDf, between_within_df
+from connectrial.stats.edgewise import EdgeFits, fit_edges
+from connectrial.stats.inference import FixedDf, SatterthwaiteDf, f_p_value
+from connectrial.stats.kenward_roger import KenwardRogerDf, adjust_covariance, expected_spread
+from connectrial.stats.likelihood import kenward_roger_correction
 from connectrial.stats.mixed import fit_mixed
 from connectrial.stats.mmrm import fit_mmrm
 
@@ -33,6 +41,8 @@ VISITS = (2, 3)
 N_PATTERNS = 12
 VISIT_EFFECT, ARM_EFFECT = 0.5, 0.8  # in standard deviations of one observation
 ALPHA = 0.05
+GROUP_VARIANCE = 0.2  # between sites, or raters, on top
+GROUPED_BY = {"sites": "site", "raters": "rater"}
 
 FACTORS = "y ~ time * arm"
 KENWARD_ROGER = "kenward-roger"
@@ -52,6 +62,19 @@ class Model:
     is_common: bool = True
 
 
+# Kenward-Roger's linear variant differs only where the covariance is curved in its parameters
+LINEAR = (
+    "residual",
+    "between-within",
+    "satterthwaite",
+    KENWARD_ROGER,
+    "kenward-roger-expected",
+    "none",
+)
+CURVED = (*LINEAR[:4], "kenward-roger-linear", *LINEAR[4:])
+GROUPINGS = tuple(method for method in LINEAR if method != "between-within")
+
+
 def _visit_model(structure: str, methods: Sequence[str], **more: object) -> Model:
     name = structure.removesuffix(" by arm")
     grouping = "subject" if name == structure else "arm / subject"
@@ -60,60 +83,59 @@ def _visit_model(structure: str, methods: Sequence[str], **more: object) -> Mode
     )
 
 
-BOTH = ("satterthwaite", KENWARD_ROGER)
-LINEAR = (*BOTH, "kenward-roger-linear")  # differs only where derivatives of second order do
 MODELS = (
     Model("rows taken as independent", FACTORS, ("residual",)),
+    Model("random intercept", f"{FACTORS} + (1 | subject)", LINEAR),
     Model(
-        "random intercept",
-        f"{FACTORS} + (1 | subject)",
-        ("residual", "between-within", *BOTH, "kenward-roger-expected", "none"),
-    ),
-    Model(
-        "random slope of time",
-        "y ~ t * arm + (t | subject)",
-        (*BOTH, "kenward-roger-expected"),
-        visits=(3,),
-        truth="slope",
+        "random slope of time", "y ~ t * arm + (t | subject)", LINEAR, visits=(3,), truth="slope"
     ),
     Model(
         "uncorrelated random slope",
         "y ~ t * arm + (t || subject)",
-        BOTH,
+        LINEAR,
         visits=(3,),
         truth="slope",
         is_common=False,
     ),
-    _visit_model("us", BOTH),
-    _visit_model("us", ("residual", "between-within"), is_common=False),
-    _visit_model("us by arm", BOTH, visits=(2,), is_common=False),
+    _visit_model("us", LINEAR),
+    _visit_model("us by arm", LINEAR, visits=(2,), is_common=False),
     # with three visits, five people cannot carry a covariance of their own, nor can ten with holes
     _visit_model(
-        "us by arm", BOTH, visits=(3,), people=(20,), shares_missing=(0.0,), is_common=False
+        "us by arm", LINEAR, visits=(3,), people=(20,), shares_missing=(0.0,), is_common=False
     ),
-    _visit_model("us by arm", BOTH, visits=(3,), people=(40,), is_common=False),
-    _visit_model("cs", BOTH),
-    _visit_model("csh", LINEAR, visits=(3,), is_common=False),
-    _visit_model("toep", BOTH, visits=(3,), is_common=False),
-    _visit_model("toeph", LINEAR, visits=(3,), is_common=False),
-    _visit_model("ar1", LINEAR, visits=(3,), truth="ar1", is_common=False),
-    _visit_model("ar1h", LINEAR, visits=(3,), truth="ar1", is_common=False),
-    _visit_model("ad", LINEAR, visits=(3,), truth="ar1", is_common=False),
-    _visit_model("adh", LINEAR, visits=(3,), truth="ar1", is_common=False),
+    _visit_model("us by arm", LINEAR, visits=(3,), people=(40,), is_common=False),
+    _visit_model("cs", LINEAR),
+    _visit_model("csh", CURVED, visits=(3,), is_common=False),
+    _visit_model("toep", LINEAR, visits=(3,), is_common=False),
+    _visit_model("toeph", CURVED, visits=(3,), is_common=False),
+    _visit_model("ar1", CURVED, visits=(3,), truth="ar1", is_common=False),
+    _visit_model("ar1h", CURVED, visits=(3,), truth="ar1", is_common=False),
+    _visit_model("ad", CURVED, visits=(3,), truth="ar1", is_common=False),
+    _visit_model("adh", CURVED, visits=(3,), truth="ar1", is_common=False),
+    Model(
+        "nested groupings",
+        f"{FACTORS} + (1 | site / subject)",
+        GROUPINGS,
+        visits=(3,),
+        truth="sites",
+        is_common=False,
+    ),
+    Model(
+        "crossed groupings",
+        f"{FACTORS} + (1 | subject) + (1 | rater)",
+        GROUPINGS,
+        visits=(3,),
+        truth="raters",
+        is_common=False,
+    ),
 )
-
-F_MODELS = {
-    "random intercept": (f"{FACTORS} + (1 | subject)", fit_mixed),
-    "MMRM, us": (f"{FACTORS} + us(time | subject)", fit_mmrm),
-}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One model with one df method on one kind of data, as a job."""
+    """One model with all its df methods on one kind of data, as a job."""
 
     model: str
-    method: str
     visits: int
     people: int
     missing: float
@@ -125,10 +147,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class FCell:
-    """An F test of one model with one df method on one kind of data, as a job."""
+    """An F test of one model with several df methods on one kind of data, as a job."""
 
     model: str
-    method: str
     people: int
     missing: float
     repetitions: int
@@ -174,6 +195,8 @@ def make_table(n: int, n_visits: int) -> pd.DataFrame:
             "subject": [f"s{k:02d}" for k in person],
             "time": pd.Categorical([f"v{k}" for k in visit]),
             "t": visit.astype(float),
+            "site": [f"c{k // 2 % 5}" for k in person],  # both arms at every site
+            "rater": [f"r{(k + v) % 4}" for k, v in zip(person // 2, visit, strict=True)],
             "arm": pd.Categorical(np.where(person % 2, "active", "control"), ["control", "active"]),
         }
     )
@@ -192,7 +215,12 @@ def truth_covariance(truth: str, icc: float, n_visits: int) -> np.ndarray:
 
 
 def simulate(
-    table: pd.DataFrame, covariance: np.ndarray, missing: float, repetitions: int, rng
+    table: pd.DataFrame,
+    covariance: np.ndarray,
+    missing: float,
+    repetitions: int,
+    rng,
+    truth: str = "cs",
 ) -> np.ndarray:
     """Outcomes with effects of visit and arm and none of their interaction, NaN where missing."""
     n_visits = len(covariance)
@@ -200,6 +228,9 @@ def simulate(
     root = np.linalg.cholesky(covariance)
     noise = rng.normal(size=(n, n_visits, repetitions))
     y = np.einsum("st,nte->nse", root, noise).reshape(n * n_visits, repetitions)
+    if truth in GROUPED_BY:
+        group = pd.factorize(table[GROUPED_BY[truth]])[0]
+        y += np.sqrt(GROUP_VARIANCE) * rng.normal(size=(group.max() + 1, repetitions))[group]
     y += VISIT_EFFECT * table["t"].to_numpy()[:, None]
     y += ARM_EFFECT * (table["arm"] == "active").to_numpy()[:, None]
     if missing:
@@ -209,11 +240,59 @@ def simulate(
     return y
 
 
-def run_model(
-    model: Model, method: str, values: np.ndarray, table: pd.DataFrame
-) -> dict[str, float | int]:
-    """Fit all repetitions; rates are over those that could be fitted."""
-    fits = fit_edges(values, model.formula, table, df=method)
+class _Remembered:
+    """Optima of the blocks of one model, which are the same for every df method: found once."""
+
+    def __init__(self, find: Callable[..., Any]) -> None:
+        self.find, self.found, self.next = find, [], 0
+
+    def __call__(self, *given: object, **more: object) -> Any:
+        """Find the optimum of a block, or give what the same block had before."""
+        if self.next == len(self.found):
+            self.found.append(self.find(*given, **more))
+        self.next += 1
+        return self.found[self.next - 1]
+
+
+def fit_methods(model: Model, values: np.ndarray, table: pd.DataFrame) -> dict[str, EdgeFits]:
+    """`fit_edges` with every df method of a model, each optimum being found only once."""
+    names = ("find_random_optimum", "find_visit_optimum")
+    real = {name: getattr(structured_edges, name) for name in names}
+    remembered = {name: _Remembered(find) for name, find in real.items()}
+    try:
+        for name in names:
+            setattr(structured_edges, name, remembered[name])
+        fits = {}
+        for method in model.methods:
+            for optima in remembered.values():
+                optima.next = 0
+            fits[method] = fit_edges(values, model.formula, table, df=method)
+    finally:
+        for name in names:
+            setattr(structured_edges, name, real[name])
+    return fits
+
+
+def check_shortcut() -> None:
+    """Fits with optima that are found once must be what `fit_edges` gives for one df method."""
+    for model in MODELS:
+        table = make_table(model.people[-1], model.visits[-1])
+        covariance = truth_covariance(model.truth, 0.3, model.visits[-1])
+        missing = model.shares_missing[-1]
+        values = simulate(table, covariance, missing, 3, np.random.default_rng(3), model.truth)
+        found = fit_methods(model, values, table)
+        for method in model.methods[-2:]:
+            together = found[method]
+            alone = fit_edges(values, model.formula, table, df=method)
+            for name in ("estimate", "se", "df", "variance", "deviance"):
+                if not np.array_equal(
+                    getattr(together, name), getattr(alone, name), equal_nan=True
+                ):
+                    raise RuntimeError(f"{model.name}, {method}: {name} depends on the shortcut")
+
+
+def judge(fits: EdgeFits, table: pd.DataFrame) -> dict[str, float | int]:
+    """Rates of one df method over the repetitions that could be fitted."""
     slope = "t" in fits.terms
     last = f"time[{table['time'].cat.categories[-1]}]"
     visit = "t" if slope else last
@@ -238,11 +317,10 @@ def run_model(
 
 
 def list_cells(repetitions: int, fewer: int, seed: int) -> list[Cell]:
-    """Every model with every df method on every kind of data that it is tried on."""
+    """Every model on every kind of data that it is tried on."""
     return [
         Cell(
             model=model.name,
-            method=method,
             visits=visits,
             people=people,
             missing=missing,
@@ -252,7 +330,6 @@ def list_cells(repetitions: int, fewer: int, seed: int) -> list[Cell]:
             seed=seed,
         )
         for model in MODELS
-        for method in model.methods
         for visits in model.visits
         for people in model.people
         for missing in model.shares_missing
@@ -266,7 +343,6 @@ def run_cell(cell: Cell) -> Found:
         m
         for m in MODELS
         if m.name == cell.model
-        and cell.method in m.methods
         and cell.visits in m.visits
         and cell.people in m.people
         and cell.missing in m.shares_missing
@@ -275,28 +351,159 @@ def run_cell(cell: Cell) -> Found:
     key = [cell.seed, cell.visits, cell.people, round(100 * cell.missing), round(100 * cell.icc)]
     covariance = truth_covariance(model.truth, cell.icc, cell.visits)
     rng = np.random.default_rng([*key, len(model.truth)])
-    values = simulate(table, covariance, cell.missing, cell.simulated, rng)
+    values = simulate(table, covariance, cell.missing, cell.simulated, rng, model.truth)
     # blocks of repetitions share their missing visits: every k-th keeps all the patterns
     kept = np.linspace(0, cell.simulated - 1, cell.repetitions).round().astype(int)
-    return run_model(model, cell.method, values[:, kept], table)
+    found = fit_methods(model, values[:, kept], table)
+    return {method: judge(fits, table) for method, fits in found.items()}
+
+
+class _Recorded:
+    """What the tests of a block start from, written down as they are made."""
+
+    def __init__(self) -> None:
+        self.blocks: list[tuple[Any, ...]] = []
+        self.converged: list[np.ndarray] = []
+
+    def finding(self, find: Callable[..., Any]) -> Callable[..., Any]:
+        """Find optima and note which are there."""
+
+        def found(*given: object, **more: object) -> Any:
+            optimum = find(*given, **more)
+            self.converged.append(optimum.converged)
+            return optimum
+
+        return found
+
+    def testing(self, block: Callable[..., Any]) -> Callable[..., Any]:
+        """Note what `_Tester.block` is given."""
+
+        def noted(tester: Any, *given: Any) -> Any:
+            self.blocks.append((tester, *given))
+            return block(tester, *given)
+
+        return noted
+
+
+def f_tests(model: Model, values: np.ndarray, table: pd.DataFrame, term: str) -> dict[str, list]:
+    """P of the F test of a term with every df method, for outcomes that miss the same rows.
+
+    The optima are those of `fit_edges`, found for all outcomes at once; the tests are those of
+    `fit_mixed` and `fit_mmrm`, one by one. None where an outcome has no optimum or no test.
+    """
+    recorded = _Recorded()
+    names = ("find_random_optimum", "find_visit_optimum")
+    real = {name: getattr(structured_edges, name) for name in names}
+    block = structured_edges._Tester.block
+    try:
+        for name in names:
+            setattr(structured_edges, name, recorded.finding(real[name]))
+        structured_edges._Tester.block = recorded.testing(block)
+        fits = fit_edges(values, model.formula, table, df=KENWARD_ROGER)
+    finally:
+        for name in names:
+            setattr(structured_edges, name, real[name])
+        structured_edges._Tester.block = block
+    columns = fits.design.columns_of(term)
+    kept = [name for name in fits.terms if np.isfinite(fits.estimate[fits.terms.index(name)]).any()]
+    p: dict[str, list] = {method: [] for method in model.methods}
+    for (tester, *given), converged in zip(recorded.blocks, recorded.converged, strict=True):
+        rows = np.array([[float(name == column) for name in kept] for column in columns])
+        rows = rows if set(columns) <= set(kept) else None
+        for method in model.methods:
+            p[method] += _f_p(method, tester, given, converged, rows, kept)
+    return {method: found or [None] * values.shape[1] for method, found in p.items()}
+
+
+def _f_p(method, tester, given, converged, rows, kept) -> list[float | None]:
+    moments, covariances, state, spread, projected, scale = given
+    back = tester.scaling.back
+    n, rank = tester.scaling.basis.shape
+    if rows is None or rank != len(kept):
+        return [None] * len(scale)
+    beta = (back @ (projected / scale + state.beta.T)).T
+    if method.startswith(KENWARD_ROGER):
+        if method == "kenward-roger-expected":
+            spread = expected_spread(moments, covariances, state)
+        correction = kenward_roger_correction(
+            moments, covariances, spread, curved=method == KENWARD_ROGER
+        )
+        adjusted = adjust_covariance(state.covariance, state.slopes, correction, spread)
+    if method == "between-within":
+        x = tester.scaling.basis @ np.linalg.inv(back)
+        column_df = between_within_df(x, kept, tester.subject)
+    found: list[float | None] = []
+    for k in range(len(scale)):
+        common = {"beta": beta[k], "covariance": back @ state.covariance[k] @ back.T}
+        if method == "satterthwaite":
+            half = back @ state.covariance[k]
+            slopes = half @ state.slopes[k] @ half.T
+            test = SatterthwaiteDf(**common, slopes=slopes, parameter_covariance=spread[k])
+        elif method == "between-within":
+            test = BetweenWithinDf(**common, column_df=column_df)
+        elif method in ("residual", "none"):
+            df = float(n - rank) if method == "residual" else np.inf
+            test = FixedDf(**common, name=method, df=df)
+        else:
+            test = KenwardRogerDf(
+                name=method,
+                beta=beta[k],
+                basis=back,
+                covariance=state.covariance[k],
+                adjusted=adjusted[k],
+                slopes=state.slopes[k],
+                parameter_covariance=spread[k],
+            )
+        try:
+            result = test.test_rows(rows) if converged[k] else None
+        except ModelError:
+            result = None
+        p = result and f_p_value(result.statistic, result.df_numerator, result.df)
+        found.append(None if p is None or np.isnan(p) else p)
+    return found
 
 
 def run_f_test(cell: FCell) -> Found:
-    """The interaction of three visits and arm as an F test of two numerator df, fit by fit."""
+    """The interaction of three visits and arm as an F test of two numerator df."""
+    model = next(
+        m
+        for m in MODELS
+        if m.name == cell.model
+        and 3 in m.visits
+        and cell.people in m.people
+        and cell.missing in m.shares_missing
+    )
     table = make_table(cell.people, 3)
     rng = np.random.default_rng([cell.seed, cell.people, round(100 * cell.missing), 7])
-    covariance = truth_covariance("cs", 0.3, 3)
-    values = simulate(table, covariance, cell.missing, cell.repetitions, rng)
-    formula, fit = F_MODELS[cell.model]
-    p = []
-    for column in values.T:
-        try:
-            tests = fit(formula, table.assign(y=column), df=cell.method).f_tests()
-            p.append(float(tests.loc["time:arm", "p"]))
-        except ModelError:
-            p.append(np.nan)
-    usable = np.array(p)[np.isfinite(p)]
-    return {"lost": len(p) - len(usable), "error": float(np.mean(usable < ALPHA))}
+    covariance = truth_covariance(model.truth, 0.3, 3)
+    values = simulate(table, covariance, cell.missing, cell.repetitions, rng, model.truth)
+    p: dict[str, list] = {method: [] for method in model.methods}
+    for columns in np.array_split(np.arange(cell.repetitions), min(N_PATTERNS, cell.repetitions)):
+        for method, found in f_tests(model, values[:, columns], table, "time:arm").items():
+            p[method] += found
+    rates = {}
+    for method in model.methods:
+        usable = np.array([one for one in p[method] if one is not None])
+        error = float(np.mean(usable < ALPHA)) if len(usable) else np.nan
+        rates[method] = {"lost": cell.repetitions - len(usable), "error": error}
+    return rates
+
+
+def check_f_tests() -> None:
+    """F tests of optima that were found together must be those of `fit_mixed` and `fit_mmrm`."""
+    for name in ("random intercept", "MMRM, us", "MMRM, ar1h", "crossed groupings"):
+        model = next(m for m in MODELS if m.name == name)
+        table = make_table(20, 3)
+        covariance = truth_covariance(model.truth, 0.3, 3)
+        values = simulate(table, covariance, 0.2, 2, np.random.default_rng(2), model.truth)[:, :1]
+        together = f_tests(model, values, table, "time:arm")
+        fit = (fit_mmrm if "MMRM" in name else fit_mixed)(
+            model.formula, table.assign(y=values[:, 0]), df="satterthwaite"
+        )
+        for method in model.methods:
+            alone = float(fit.with_df(method).test("time:arm")["p"].iloc[0])
+            if not np.allclose(together[method], [alone], rtol=1e-4):
+                raise RuntimeError(f"{name}, {method}: {together[method]} together, {alone} alone")
 
 
 def run_responders(cell: ResponderCell) -> Found:
@@ -460,13 +667,17 @@ Type-I error and interval coverage by simulation, of every model that `fit_edges
 - Two arms of equal size, {n} people in all, 2 or 3 visits; normal outcomes of variance 1. ICC is the \
 correlation between two visits of a person (between neighbouring visits for ar1, ar1h, ad and adh, \
 whose data are autoregressive; for random slopes, a slope of half a residual standard deviation \
-per visit comes on top).
+per visit comes on top; for groupings, a variance of {group} between five sites or four raters).
 - True effects: visit {visit} per visit, arm {arm}, interaction 0. *Error* is the share of \
 p < .05 of the interaction (of the last visit; treatment contrasts). *Coverage* is that of 95 % \
 intervals of the interaction, of the visit effect (within people) and of the arm effect at the first \
 visit (mostly between people).
 - Missing visits: a fifth of all rows, drawn at random without regard to arm or outcome. Each \
 setting has {patterns} such drawings, each shared by an equal part of the repetitions.
+- The optimum of a fit does not depend on the df method, so that it is found once for all of them; \
+every run first checks that `fit_edges` gives each alone the same numbers. Kenward-Roger's linear \
+variant is the same as Kenward-Roger where the covariance is linear in its parameters (random effects, \
+us, cs, toep), and is not repeated there.
 - A fit without result is counted and never replaced; the rates are over the others.
 - {repetitions} repetitions a setting{fewer}: the Monte Carlo standard error of a rate of .05 is {mcse}. The \
 spans below are the least and largest of several such rates, so a few thousandths beyond .05 mean \
@@ -492,6 +703,7 @@ where the ICC is high.
 def build_page(outcomes, f_rows, responder_rows, options, made: str) -> str:
     """Put the page together."""
     mcse = _rate(float(np.sqrt(0.05 * 0.95 / options.repetitions)) + 5e-5)
+    n_f = options.f_repetitions or options.repetitions
     parts = [
         INTRODUCTION.format(
             made=made,
@@ -499,6 +711,7 @@ def build_page(outcomes, f_rows, responder_rows, options, made: str) -> str:
             visit=VISIT_EFFECT,
             arm=ARM_EFFECT,
             patterns=N_PATTERNS,
+            group=GROUP_VARIANCE,
             repetitions=f"{options.repetitions:,}",
             fewer=_say_fewer(outcomes),
             mcse=mcse,
@@ -521,8 +734,8 @@ def build_page(outcomes, f_rows, responder_rows, options, made: str) -> str:
         "\n".join(say_failures(outcomes)) or "Nothing.",
         WHY,
         "\n## F tests of several rows\n\nVisit by arm with three visits (2 numerator df), ICC .3, "
-        f"{options.f_repetitions:,} repetitions (Monte Carlo standard error "
-        f"{_rate(float(np.sqrt(0.05 * 0.95 / options.f_repetitions)))}).\n",
+        f"{n_f:,} repetitions (Monte Carlo standard error "
+        f"{_rate(float(np.sqrt(0.05 * 0.95 / n_f)))}).\n",
         markdown_table(
             ["model", "df", "people", "missing", "no result", "error", "verdict"],
             [
@@ -582,29 +795,96 @@ def build_page(outcomes, f_rows, responder_rows, options, made: str) -> str:
     return "\n".join(parts)
 
 
+RULE = '''"""What simulation found: written by bench/validate_mixed.py, as docs/validation-mixed.md has it."""
+
+from __future__ import annotations
+
+WARNED_ABOVE = {above}
+"""Errors for .05 that were both beyond chance and above this are warned about."""
+
+Setting = tuple[int, bool]  # people, and whether visits are missing
+
+SIMULATED: frozenset[tuple[str, str]] = frozenset({simulated})
+"""Models and df methods that were tried."""
+
+WORST_ERRORS: dict[tuple[str, str], dict[Setting, float]] = {worst}
+"""Largest error of three tests over ICC 0, .3, .7 and 2, 3 visits, by model and df method."""
+
+WORST_F_ERRORS: dict[tuple[str, str], dict[Setting, float]] = {f_worst}
+"""The same for F tests of two rows."""
+
+ERRORS_WITHOUT_MAIN_EFFECT: dict[int, float] = {without}
+"""By people: error of an interaction without the main effect, one SD between levels at baseline."""
+'''
+KINDS = {
+    "random slope of time": "random slope",
+    "nested groupings": "nested random intercepts",
+    "crossed groupings": "crossed random intercepts",
+}
+WARNED_ABOVE = 0.07
+
+
+def write_rule(outcomes, f_rows, responder_rows, path: Path) -> None:
+    """Write what is warned about at run time: the settings that the page calls liberal or worse."""
+
+    def kind(model: str) -> str:
+        return KINDS.get(model, model.removeprefix("MMRM, "))
+
+    def is_warned(errors: Sequence[float], repetitions: int) -> bool:
+        word = verdict(errors, repetitions)
+        return ("liberal" in word or "invalid" in word) and round(max(errors), 3) > WARNED_ABOVE
+
+    simulated = [o for o in outcomes if "|" in next(m.formula for m in MODELS if m.name == o.model)]
+    worst: dict[tuple[str, str], dict[tuple[int, bool], float]] = {}
+    for o in simulated:
+        key, setting = (kind(o.model), o.method), (o.people, o.missing > 0)
+        alike = [
+            x
+            for x in simulated
+            if (x.model, x.method, x.people, x.missing) == (o.model, o.method, o.people, o.missing)
+        ]
+        errors = [e for x in alike for e in errors_of(x) if np.isfinite(e)]
+        least = min(x.repetitions for x in outcomes if (x.model, x.method) == (o.model, o.method))
+        if errors and is_warned(errors, least):
+            worst.setdefault(key, {})[setting] = round(max(errors), 3)
+    f_worst: dict[tuple[str, str], dict[tuple[int, bool], float]] = {}
+    for model, method, people, missing, repetitions, _, error in f_rows:
+        if np.isfinite(error) and is_warned([error], repetitions):
+            f_worst.setdefault((kind(model), method), {})[people, missing > 0] = round(error, 3)
+    without: dict[int, float] = {}
+    for _, people, _, difference, found in responder_rows:
+        if difference == 1.0:
+            without[people] = max(without.get(people, 0.0), *(round(e, 3) for e in found[:2]))
+    tried = sorted({(kind(o.model), o.method) for o in simulated})
+    text = RULE.format(
+        above=WARNED_ABOVE, simulated=tried, worst=worst, f_worst=f_worst, without=without
+    )
+    ruff = [sys.executable, "-m", "ruff", "format", "-"]
+    done = subprocess.run(ruff, input=text, capture_output=True, text=True, cwd=ROOT)
+    path.write_text(done.stdout if done.returncode == 0 else text, encoding="utf-8")
+
+
 def main() -> None:
     """Run the study."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=5000)
     parser.add_argument("--fewer", type=int, help="repetitions for the rarer models; default all")
-    parser.add_argument("--f-repetitions", type=int, default=1000, help="for F tests, fit by fit")
+    parser.add_argument("--f-repetitions", type=int, help="for F tests; default all")
     parser.add_argument("--output", type=Path, default=DOCS / "validation-mixed.md")
+    parser.add_argument(
+        "--rule",
+        type=Path,
+        default=ROOT / "src" / "connectrial" / "stats" / "simulated_errors.py",
+        help="module that is written with what is warned about at run time",
+    )
     parser.add_argument("--raw", type=Path, help="every outcome as JSON lines")
     add_resume(parser)
     options = parser.parse_args()
     n, seed = options.repetitions, options.seed
     study = Study.from_options(options)
-    f_cells = [
-        FCell(model, method, people, missing, options.f_repetitions, seed)
-        for people in PEOPLE
-        for missing in SHARES_MISSING
-        for model in F_MODELS
-        for method in BOTH
-    ]
-    f_rows = [
-        (c.model, c.method, c.people, c.missing, c.repetitions, found["lost"], found["error"])
-        for c, found in study.run(run_f_test, f_cells)
-    ]
+    if not options.only_done:
+        check_shortcut()
+        check_f_tests()
     responder_cells = [
         ResponderCell(people, icc, difference, n, seed)
         for people in PEOPLE
@@ -619,16 +899,37 @@ def main() -> None:
     common = {m.name for m in MODELS if m.is_common}
     cells.sort(key=lambda c: c.model not in common)  # a study that is stopped has the main ones
     outcomes = [
-        Outcome(**{k: v for k, v in asdict(c).items() if k not in ("simulated", "seed")}, **found)
+        Outcome(
+            method=method,
+            **{k: v for k, v in asdict(c).items() if k not in ("simulated", "seed")},
+            **rates,
+        )
         for c, found in study.run(run_cell, cells)
+        for method, rates in found.items()
+    ]
+    f_cells = [
+        FCell(m.name, people, missing, options.f_repetitions or n, seed)
+        for m in MODELS
+        if 3 in m.visits and "time *" in m.formula and "|" in m.formula
+        for people in m.people
+        for missing in m.shares_missing
+    ]
+    f_rows = [
+        (c.model, method, c.people, c.missing, c.repetitions, rates["lost"], rates["error"])
+        for c, found in study.run(run_f_test, f_cells)
+        for method, rates in found.items()
     ]
     order = {(m.name, method): k for k, m in enumerate(MODELS) for method in m.methods}
     outcomes.sort(key=lambda o: order[o.model, o.method])
     if options.raw:
         lines = [json.dumps(asdict(o)) for o in outcomes]
         options.raw.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_rule(outcomes, f_rows, responder_rows, options.rule)
     publish(
-        build_page(outcomes, f_rows, responder_rows, options, study.cpu_seconds), options.output
+        build_page(
+            outcomes, f_rows, responder_rows, options, study.describe(__file__, options.seed)
+        ),
+        options.output,
     )
 
 

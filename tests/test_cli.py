@@ -46,14 +46,16 @@ def test_help_loads_nothing_heavy():
         "from connectrial.cli import app\n"
         "try: app()\n"
         "except SystemExit: pass\n"
-        "heavy = {'numpy', 'pandas', 'scipy', 'matplotlib', 'nibabel', 'pydantic', 'joblib'} & set(sys.modules)\n"
+        "heavy = {'numpy', 'pandas', 'scipy', 'matplotlib', 'nibabel', 'pydantic', 'joblib',"
+        " 'altair', 'great_tables', 'nilearn', 'vl_convert'} & set(sys.modules)\n"
         "print('HEAVY', sorted(heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "HEAVY []" in done.stdout
-    for command in ("demo", "init", "check", "run", "report", "dose", "atlases", "fetch", "schema"):
+    for command in ("demo", "init", "check", "run", "report", "dose", "atlases", "fetch", "schema",
+                    "submit", "status"):  # fmt: skip
         assert command in done.stdout
-    for later in ("lock", "power", "submit"):
+    for later in ("lock", "power"):
         assert f" {later} " not in done.stdout
 
 
@@ -96,6 +98,12 @@ def test_run_report_and_rerun(tiny, tmp_path):
     (out / "report.html").unlink()
     assert connectrial("report", out).returncode == 0
     assert (out / "report.html").read_bytes() == page
+    again = connectrial("run", tiny, out)
+    for words in ("23 sessions: 0 made, 23 kept", "Group level: kept", "Page and figures: kept"):
+        assert words in again.stdout
+    assert (out / "report.html").read_bytes() == page
+    state = connectrial("status", out)
+    assert state.stdout.splitlines() == ["sessions: 23 done of 23", "group level: done"]
 
 
 def test_relative_paths_start_where_the_command_is_given(tiny, tmp_path, monkeypatch):
@@ -251,7 +259,7 @@ def test_wrong_words_on_the_command_line(tiny, tmp_path):
             "belong to '--level participant'",
         ),
         (["run", tiny, tmp_path / "o", "--n-jobs", "0"], "--n-jobs: is 0"),
-        (["run", tmp_path / "no.toml", tmp_path / "o"], "there is no such file"),
+        (["run", tmp_path / "no.toml", tmp_path / "o"], "there is no such study file"),
         (["report", tmp_path], "there are no results"),
         (["demo", tiny], "is a file"),
         (["init", tmp_path / "nowhere"], "nowhere"),
@@ -298,12 +306,14 @@ def test_our_own_fault_is_exit_code_1_and_says_so(tiny, tmp_path, monkeypatch):
     assert "something we did not think of" in done.stderr
 
 
-def test_verbose_says_what_was_kept(tiny, tmp_path, caplog):
-    with caplog.at_level("INFO", logger="connectrial"):
-        assert connectrial("-v", "run", tiny, tmp_path / "out").returncode == 0
-        assert "FC of 23 sessions: 23 made, 0 kept, 0 left out" in caplog.text
-        assert connectrial("-v", "run", tiny, tmp_path / "out").returncode == 0
-        assert "FC of 23 sessions: 0 made, 23 kept, 0 left out" in caplog.text
+def test_verbose_says_of_each_session_what_became_of_it(tiny, tmp_path, caplog):
+    with caplog.at_level("DEBUG", logger="connectrial"):
+        done = connectrial("-vv", "run", tiny, tmp_path / "out", "--level", "participant")
+        assert done.returncode == 0
+        assert "FC of 23 sessions: 23 made, 0 kept" in done.stdout
+        assert "sub-01 ses-a: FC made: new" in caplog.text
+        assert connectrial("-vv", "run", tiny, tmp_path / "out", "--level", "participant").stdout
+        assert "sub-01 ses-a: FC kept from an earlier run" in caplog.text
 
 
 def test_atlases_and_what_can_be_fetched_are_listed(monkeypatch, tmp_path):

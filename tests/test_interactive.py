@@ -35,6 +35,12 @@ class Forms(HTMLParser):
     def data(self, kind: str, number: int = 0):
         return json.loads([f for f in self.found if f["data-live"] == kind][number]["data-json"])
 
+    def chart(self, title: str, column: str = "declared"):
+        """Return the rows of a chart that have a column."""
+        (own,) = [f for f in self.found if f["data-title"] == title and f["data-live"] == "vega"]
+        tables = json.loads(own["data-json"])["spec"]["datasets"].values()
+        return next(rows for rows in tables if rows and column in rows[0])
+
 
 @pytest.fixture(scope="module")
 def results() -> Results:
@@ -112,10 +118,10 @@ def test_mean_matrices_come_back_from_their_form(results, forms):
     assert spans == [("Default", 0, 6), ("Vis", 6, 12)]
 
 
-def test_forms_hold_no_markup_and_the_page_one_script():
+def test_forms_hold_no_markup_and_the_page_two_scripts():
     """Names with markup stand in the data as text; nothing of them is parsed as a tag."""
     page = render_report(siegel_like(nasty=NASTY, name=NASTY))
-    assert page.count("<script>") == 1
+    assert page.count("\n<script>") == 2  # Vega, once for all charts, and the page's own
     for form in Forms(page).found:
         json.loads(form["data-json"])
 
@@ -131,15 +137,17 @@ def test_scripts_keep_to_the_policy(page):
 
 def test_the_forest_is_given_what_the_static_one_draws(results, forms):
     """Each tested row with its interval, p values and df method, declared ones marked."""
-    data = forms.data("forest")
+    found = forms.chart("All tested effects (Fisher z)")
     rows = results["Default"].estimates
+    name = re.sub(r" \(.*\)$", "", results["Default"].title)
     wanted = rows[rows["term"].isin(["time", "time:response"])]
-    found = [row for row in data["rows"] if row["title"] == results["Default"].title]
-    assert len(found) == len(wanted) == 4
+    own = [row for row in found if row["label"].startswith(f"{name}: ")]
+    assert len(own) == len(wanted) == 4
+    assert len({row["label"] for row in found}) == len(found)  # one line each
     for row in wanted.itertuples():
         same = [
             one
-            for one in found
+            for one in own
             if one["estimate"] == row.estimate and one["declared"] == row.declared
         ]
         assert [(one["low"], one["high"], one["p"]) for one in same] == [
@@ -149,7 +157,22 @@ def test_the_forest_is_given_what_the_static_one_draws(results, forms):
             same[0]["method"]
             == {"residual": "residual", "satterthwaite": "Satterthwaite"}[row.df_method]
         )
-    assert data["units"] == ["Fisher z", "points"]
+    assert forms.chart("All tested effects (points)")
+
+
+def test_charts_are_given_what_the_static_figures_draw(results, forms):
+    """Course and waterfall: every person's score, and every percent change once."""
+    scores = results.tables["scores"].dropna(subset=["score"])
+    own = scores[scores["scale"] == "MADRS"]
+    drawn = forms.chart("MADRS over time", column="score")
+    known = {(row["person"], row["visit"], row["score"]) for row in drawn}
+    assert known <= set(zip(own["subject"], own["visit"].astype(str), own["score"], strict=True))
+    assert len(drawn) == len(known) > 20
+    for form in forms.found:
+        if form["data-live"] == "vega":
+            text = form["data-json"]
+            assert "http" not in text.replace("https://vega.github.io/schema/vega-lite/", "")
+            assert '"url"' not in text
 
 
 def test_people_have_the_same_number_in_every_figure_and_no_name(results, page):

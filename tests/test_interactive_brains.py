@@ -6,6 +6,7 @@ import base64
 import io
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -189,8 +190,13 @@ SECTIONS = [
 def _checks(results, name):
     section = checklists_section(results, SECTIONS)
     assert section is not None
-    tables = [inner for block in section.blocks for inner in block.blocks if inner.checks]
-    return {c.number: c for table in tables if table.title.startswith(name) for c in table.checks}
+    tables = [inner.table for block in section.blocks for inner in block.blocks if inner.table]
+    found = {}
+    for table in (one for one in tables if one.caption.startswith(name)):
+        for _, (number, _, where) in table.rows:
+            words, link = (where.links or ((where.text, ""),))[0]
+            found[number.text] = SimpleNamespace(status=words, section=link.removeprefix("#"))
+    return found
 
 
 def test_checklists_point_only_at_sections_that_are_there():

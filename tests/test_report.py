@@ -402,12 +402,16 @@ def test_page_is_well_formed_and_ids_are_unique(page):
     assert len(reader.ids) == len(set(reader.ids))
 
 
+def _without_scripts(page: str) -> str:
+    return re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+
+
 def test_every_link_inside_the_page_has_its_target(page):
     """Contents, clip paths and markers: a '#x' without an element x is dead."""
     reader = read(page)
     ids = set(reader.ids)
     inside = [link[1:] for link in reader.links if link.startswith("#")]
-    inside += re.findall(r"url\(#([^)]+)\)", page)
+    inside += re.findall(r"url\(#([^)]+)\)", _without_scripts(page))
     assert len(inside) > 20
     assert not [name for name in inside if name not in ids]
 
@@ -422,17 +426,20 @@ def test_nothing_is_fetched(page):
     ]
     assert len(policy) == 1
     assert policy[0].startswith("default-src 'none'; script-src 'sha256-")
-    for name in ("script", "style"):
-        text = page.split(f"<{name}>")[1].split(f"</{name}>")[0]
-        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        assert f"{name}-src{'-elem' if name == 'style' else ''} 'sha256-{digest}'" in policy[0]
+    rules = dict(rule.split(" ", 1) for rule in policy[0].split("; "))
+    for name, count in (("script", 2), ("style", 1)):
+        texts = re.findall(f"\n<{name}>(.*?)</{name}>", page, flags=re.DOTALL)
+        digests = [base64.b64encode(hashlib.sha256(t.encode()).digest()).decode() for t in texts]
+        allowed = rules[f"{name}-src{'-elem' if name == 'style' else ''}"]
+        assert len(digests) == count
+        assert allowed == " ".join(f"'sha256-{digest}'" for digest in digests)
     # Only style attributes of drawings are let through, no script and no address.
     assert policy[0].count("unsafe") == 1
     assert "style-src-attr 'unsafe-inline'" in policy[0]
     assert "http" not in policy[0]
     assert all(link.startswith(("#", "data:")) for link in reader.links)
     assert all(source.startswith(("data:image/png", "#")) for source in reader.sources)
-    assert not re.search(r"@import|url\((?!#)", page)
+    assert not re.search(r"@import|url\((?!#)", _without_scripts(page))
     assert not [t for t, _ in reader.tags if t in ("link", "iframe", "object", "embed", "img")]
 
 
@@ -442,7 +449,7 @@ def test_text_from_tables_is_escaped_and_shown_as_it_is():
     assert "<script>alert" not in page
     reader = read(page)
     scripts = [t for t, _ in reader.tags if t == "script"]
-    assert len(scripts) == 1
+    assert len(scripts) == 2  # Vega and the page's own
     shown = " ".join("".join(reader.text).split())
     assert shown.count(NASTY) >= 4
     assert not [a for _, attributes in reader.tags for a in attributes if a.startswith("on")]

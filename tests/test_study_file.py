@@ -184,8 +184,8 @@ WRONG = {
     "permutations where nothing is permuted": (
         ('test = "visit:arm"', 'test = "visit:arm"\nn_permutations = 100'),
         [
-            "[[exploration]] 'Every edge': n_permutations belongs to max, tfnbs, nbs-extent and "
-            "nbs-intensity; method is 'fdr_bh', which permutes nothing"
+            "[[exploration]] 'Every edge': n_permutations belongs to max, tfnbs, nbs-extent, "
+            "nbs-intensity and networks; method is 'fdr_bh', which permutes nothing"
         ],
     ),
     "a baseline that a remission does not look at": (
@@ -319,6 +319,7 @@ def parameters(function: Any) -> dict[str, Any]:
         (sections.MotionSection, [measure_fd], set()),
         (sections.DenoisingSection, [denoise, clean_subcortex], set()),
         (sections.CoverageSection, [find_weak_parcels], {"action"}),
+        # What is written beside the matrices, and done before them, has functions of its own.
         (
             sections.ConnectivitySection,
             [estimate_connectivity],

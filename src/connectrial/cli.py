@@ -56,7 +56,29 @@ Filters = Annotated[
     ),
 ]
 Jobs = Annotated[
-    int, typer.Option("--n-jobs", "-j", help="Processes for the participant level; -1: all cores")
+    int,
+    typer.Option(
+        "--n-jobs",
+        "-j",
+        help="Processes for the participant level, fewer where memory is short; -1: all cores",
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Dask scheduler whose workers do the participant level, such as tcp://10.0.0.1:8786",
+    ),
+]
+
+ClusterFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--cluster",
+        metavar="FILE",
+        help="TOML file whose [cluster] table says what jobs ask for: partition, account, cores, "
+        "memory_gb, walltime, setup, options, ...",
+    ),
 ]
 
 Identifiers = Annotated[
@@ -202,18 +224,21 @@ def run(
     session_label: Sessions = None,
     bids_filter_file: Filters = None,
     n_jobs: Jobs = 1,
+    scheduler: Scheduler = None,
+    cluster: ClusterFile = None,
     exclude: Exclude = None,
     identifiers: Identifiers = "codes",
     no_pages: NoPages = False,
 ) -> None:
     """Run a study: scans to FC, FC and scores to results, results to one report.
 
-    A run that was broken off goes on where it stopped; what is done and still current is kept.
+    A run that was broken off goes on where it stopped; what is done and still current is kept, and
+    what is made again says why.
 
     Example: connectrial run study.toml results --n-jobs 4
 
-    On a cluster: connectrial run study.toml results --level participant --participant-label 01,
-    then once: connectrial run study.toml results --level group
+    On a cluster: connectrial submit writes the jobs; or this command does the participant level on
+    Dask workers that run already (--scheduler) or that it starts as jobs (--cluster)
 
     Left out by decision: connectrial run study.toml results --exclude excluded.tsv
     """
@@ -225,10 +250,64 @@ def run(
         sessions=_split(session_label),
         filters=bids_filter_file,
         n_jobs=n_jobs,
+        scheduler=scheduler,
+        cluster=cluster,
         exclude=exclude,
         identifiers=identifiers,
         pages=not no_pages,
     )
+
+
+@app.command()
+def submit(
+    study: StudyFile,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder that all nodes see")],
+    system: Annotated[str, typer.Option(help="The cluster's system: slurm")] = "slurm",
+    cluster: ClusterFile = None,
+    bids_filter_file: Filters = None,
+    exclude: Exclude = None,
+    identifiers: Identifiers = "codes",
+) -> None:
+    """Submit a study as jobs: an array for the participant level, then the group level.
+
+    Only people who are not done are submitted, so after a failure the same command goes on. Scripts
+    and logs are in OUT/logs/slurm.
+
+    Example: connectrial submit study.toml results --system slurm --cluster cluster.toml
+    """
+    from connectrial.cluster.recording import Request
+    from connectrial.cluster.settings import ClusterSettings, read_cluster_file
+    from connectrial.cluster.submitting import submit_study
+    from connectrial.errors import InputError
+
+    if system != "slurm":
+        raise InputError(f"--system: is {system!r}; allowed is slurm")
+    settings = ClusterSettings() if cluster is None else read_cluster_file(cluster)
+    request = Request.of(study, exclude=exclude, filters=bids_filter_file)
+    done = submit_study(request, out, settings, identifiers=_naming(identifiers))
+    console = _console()
+    for line in done.lines():
+        console.print(line, markup=False, soft_wrap=True)
+
+
+@app.command()
+def status(
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder of a run or of submitted jobs")
+    ],
+) -> None:
+    """Say what is done, failed, under way and missing, and why.
+
+    Done is what the study file as it is now would make from the files as they are now.
+
+    Example: connectrial status results
+    """
+    from connectrial.cluster.recording import known_request
+    from connectrial.cluster.status import look
+
+    console = _console()
+    for line in look(known_request(out).plan(out), out).lines():
+        console.print(line, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -251,8 +330,11 @@ def report(
     _check_jobs(n_jobs)
     results = load_results(out)
     console = _console()
-    page = save_report(results, out, identifiers=naming, pages=not no_pages, n_jobs=n_jobs)
-    _print_where(console, page, out)
+    from connectrial.io.locks import claimed
+
+    with claimed(out):
+        page = save_report(results, out, identifiers=naming, pages=not no_pages, n_jobs=n_jobs)
+        _print_where(console, page, out)
 
 
 @app.command()
@@ -467,9 +549,16 @@ def _run(
     exclude: Path | None,
     identifiers: str,
     pages: bool,
+    scheduler: str | None = None,
+    cluster: Path | None = None,
 ) -> None:
     from connectrial.errors import InputError
     from connectrial.run import run_plan
+
+    if scheduler is not None and cluster is not None:
+        raise InputError(
+            "--scheduler and --cluster: give one; the second starts a scheduler itself"
+        )
 
     naming = _naming(identifiers)
     if level not in (None, "participant", "group"):
@@ -492,23 +581,52 @@ def _run(
     if blocking:
         _refuse(blocking)
     console = _console()
-    with _progress(console) as progress:
-        results = run_plan(
-            plan,
-            out,
-            n_jobs=n_jobs,
-            level=level,  # type: ignore[arg-type]  # checked above
-            progress=progress,
-        )
-    if results is None:
-        console.print(f"FC of {_sessions(plan)} sessions is in {out}", highlight=False)
-        return
-    from connectrial.report.saving import save_report
-    from connectrial.run.describing import print_answer
+    from connectrial.cluster.recording import Request, note_request
+    from connectrial.io.folders import check_folder, claim_folder
+    from connectrial.io.locks import claimed
 
-    print_answer(results, console)
-    page = save_report(results, out, identifiers=naming, pages=pages, n_jobs=n_jobs)
-    _print_where(console, page, out)
+    check_folder(out)
+    # The page belongs to the run: nobody else writes before it is there.
+    whole = not plan.survey.partial
+    people = None if whole else {str(scan.subject) for scan in plan.survey.scans}
+    with claimed(out, people=people):
+        claim_folder(out, simulated=plan.simulated, study=plan.study.study.name, whole=whole)
+        note_request(out, Request.of(study, exclude=exclude, filters=filters))
+        with _workers(cluster, scheduler) as address, _progress(console) as progress:
+            results = run_plan(
+                plan,
+                out,
+                n_jobs=n_jobs,
+                scheduler=address,
+                level=level,  # type: ignore[arg-type]  # checked above
+                progress=progress,
+                say=lambda line: console.print(line, markup=False, soft_wrap=True),
+            )
+        if results is None:
+            console.print(f"FC of {_sessions(plan)} sessions is in {out}", highlight=False)
+            return
+        from connectrial.report.saving import current_report, save_report
+        from connectrial.run.describing import print_answer
+
+        print_answer(results, console)
+        page = current_report(out, identifiers=naming, pages=pages)
+        console.print(f"Page and figures: {'made' if page is None else 'kept'}")
+        if page is None:
+            page = save_report(results, out, identifiers=naming, pages=pages, n_jobs=n_jobs)
+        _print_where(console, page, out)
+
+
+@contextmanager
+def _workers(cluster: Path | None, scheduler: str | None) -> Iterator[str | None]:
+    """Give the address of the scheduler that was named, or of one with workers started for this run."""
+    if cluster is None:
+        yield scheduler
+        return
+    from connectrial.cluster.dask_jobs import worker_jobs
+    from connectrial.cluster.settings import read_cluster_file
+
+    with worker_jobs(read_cluster_file(cluster)) as address:
+        yield address
 
 
 def _check_jobs(n_jobs: int) -> None:

@@ -1,6 +1,6 @@
 """What can go wrong, one class per kind of trouble.
 
-All three are the user's to mend, so the command line turns each into one message and exit code 2.
+All of them are the user's to mend, so the command line turns each into one message and exit code 2.
 """
 
 from __future__ import annotations
@@ -38,6 +38,13 @@ class InputError(ConnectrialError):
 
 class ModelError(ConnectrialError):
     """A model cannot be fitted to these data as it was declared."""
+
+
+class MachineError(ConnectrialError):
+    """The machine does not let a run go on: a full disk, no permission, no memory, another run.
+
+    It says nothing about the data, so no scan is ever left out because of it.
+    """
 
 
 def did_you_mean(word: str, allowed: Iterable[str], *, listing: bool = True) -> str:

@@ -313,6 +313,8 @@ class Results:
         Maps over voxels, by analysis.
     software : mapping of str to str
         Versions of what computed the numbers.
+    made_from : mapping of str to str
+        Hash of what each analysis over all edges or places was made from.
     """
 
     study: Mapping[str, Any]
@@ -323,6 +325,7 @@ class Results:
     matrices: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     maps: Mapping[str, GroupMap] = field(default_factory=dict)
     software: Mapping[str, str] = field(default_factory=dict)
+    made_from: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def estimates(self) -> pd.DataFrame:

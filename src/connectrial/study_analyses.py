@@ -31,6 +31,7 @@ EdgeMethod = Literal[
     "tfnbs",
     "nbs-extent",
     "nbs-intensity",
+    "networks",
 ]
 
 
@@ -120,7 +121,8 @@ class ExplorationSection(Section):
     method: EdgeMethod = Field(
         "fdr_bh",
         description="Adjustment over all edges; max (largest statistic), tfnbs and nbs-* are by "
-        "permutation",
+        "permutation, and so is networks: the mean statistic of every block of edges within a network "
+        "or between two, p over all blocks",
     )
     n_permutations: int = Field(
         5000, ge=1, description="Permutations, for the methods that permute"
@@ -136,7 +138,7 @@ class ExplorationSection(Section):
     def _permutes(self) -> ExplorationSection:
         if "n_permutations" in self.model_fields_set and self.method in get_args(AdjustMethod):
             raise ValueError(
-                f"n_permutations belongs to max, tfnbs, nbs-extent and nbs-intensity; method is "
+                f"n_permutations belongs to max, tfnbs, nbs-extent, nbs-intensity and networks; method is "
                 f"{self.method!r}, which permutes nothing; leave one of them out"
             )
         return self

@@ -290,7 +290,7 @@ def _crossover_problems(study: Study) -> list[str]:
         f"[[exploration]] {one.name!r} method: {one.method!r} would exchange observations across "
         "the periods of a crossover; take fdr_bh or another that does not permute"
         for one in study.exploration
-        if one.method in ("max", "tfnbs", "nbs-extent", "nbs-intensity")
+        if one.method not in get_args(AdjustMethod)
     ]
     problems += [
         f"[maps.{name}] method: 'max' would exchange observations across the periods of a crossover; "

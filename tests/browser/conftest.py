@@ -13,7 +13,12 @@ import pytest
 
 #: Names by which Chromium is looked for, unless CONNECTRIAL_CHROMIUM says where it lies.
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_FLAGS = ["--host-resolver-rules=MAP * ~NOTFOUND", "--disable-gpu", "--disable-dev-shm-usage"]
+_FLAGS = [
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--disable-dev-shm-usage",
+    "--use-angle=swiftshader",  # WebGL without a graphics card, for the cortex that turns
+    "--enable-unsafe-swiftshader",
+]
 
 
 @dataclass
@@ -71,7 +76,7 @@ def open_page(chromium):
     return opened
 
 
-@pytest.fixture(scope="session", params=["demo", "stages", "ketamine-crossover"])
+@pytest.fixture(scope="session", params=["demo", "stages", "ketamine-crossover", "siegel2021"])
 def report(request, chromium, tmp_path_factory) -> Path:
     """A report: of a simulated trial, of STAGES and of the crossover where their data are there.
 
@@ -84,6 +89,10 @@ def report(request, chromium, tmp_path_factory) -> Path:
         for ready in (Path(made) / name, Path(made) / name / "results"):
             if (ready / "report.html").is_file():
                 return ready / "report.html"
+    if name == "siegel2021":
+        pytest.skip(
+            "simulate and run examples/siegel2021 into CONNECTRIAL_REPORTS/siegel2021 first"
+        )
     if name == "demo":
         study = _write_demo(tmp_path_factory.mktemp("demo"))
     else:
@@ -93,6 +102,18 @@ def report(request, chromium, tmp_path_factory) -> Path:
             pytest.skip(f"no ds005917 in {data}")
         study = Path(__file__).parents[2] / "examples" / name / "study.toml"
     return _run(study, tmp_path_factory.mktemp(f"{name}-out"))
+
+
+@pytest.fixture(scope="session")
+def surface_report(chromium, tmp_path_factory) -> Path:
+    """A small report with maps of a volume: before, after, their difference and a test."""
+    from connectrial.report import render_report
+    from report_maps import with_maps
+    from test_report import siegel_like
+
+    page = tmp_path_factory.mktemp("surface") / "report.html"
+    page.write_text(render_report(with_maps(siegel_like())), encoding="utf-8")
+    return page
 
 
 def _run(study: Path, out: Path) -> Path:

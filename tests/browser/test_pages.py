@@ -112,7 +112,7 @@ def test_data_are_one_click_away(report, open_page, tmp_path):
         assert figures.count() >= 5
         lacking = figures.evaluate_all(
             "(all) => all.filter((one) => !one.querySelector('a.download')"
-            " || one.querySelectorAll('.how').length !== 2).map((one) => one.id)"
+            " || one.querySelectorAll(':scope > .how').length !== 2).map((one) => one.id)"
         )
         assert lacking == []
         link = page.locator("#estimates a.download").first

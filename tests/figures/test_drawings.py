@@ -125,7 +125,7 @@ def test_groups_join_a_persons_visits_at_their_own_points():
 
 
 def test_course_is_true_to_time_and_marks_scans():
-    """With days for every visit the axis is time; visits with a scan say so."""
+    """With days for every visit the axis is time; a triangle stands at each visit with a scan."""
     scores = pd.DataFrame(
         {"subject": ["a"] * 3, "visit": ["w8", "pre", "w2"], "score": [9.0, 30.0, 12.0]}
     )
@@ -134,7 +134,12 @@ def test_course_is_true_to_time_and_marks_scans():
         scores, None, visits=["pre", "w2", "w8"], scale="MADRS", days=days, scan_visits=["pre"]
     ).axes[0]
     assert ([-1.0, 18.0, 60.0], [30.0, 12.0, 9.0]) in _lines(ax)
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["pre\n(scan)", "w2", "w8"]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["pre", "w2", "w8"]
+    assert ([-1.0], [0.0]) in [
+        (list(line.get_xdata()), list(line.get_ydata()))
+        for line in ax.lines
+        if line.get_marker() == "^"
+    ]
     ranks = plot_course(
         scores, None, visits=["pre", "w2", "w8"], scale="MADRS", days={"pre": 1.0}
     ).axes[0]

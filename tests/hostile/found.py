@@ -16,4 +16,10 @@ MATRICES: dict[str, tuple[bytes | str, str, str]] = {
         "cells|number|square|names",
     ),
 }
-CASES: list[Case] = expand("found by fuzzing", "matrix", ".tsv", MATRICES)
+PARCELS: dict[str, tuple[bytes | str, str, str]] = {
+    "a column called n/a": ("n/a\nred\n", "InputError", "neither parcel names"),
+}
+CASES: list[Case] = [
+    *expand("found by fuzzing", "matrix", ".tsv", MATRICES),
+    *expand("found by fuzzing", "atlas table", ".tsv", PARCELS),
+]

@@ -100,6 +100,7 @@ RUNS: list[Row] = [
     ("affine of zeros", lambda: nifti(srow_x={0: 0.0}), BAD, "where it lies"),
     ("voxel sizes inf", lambda: nifti(sform_code=0, qform_code=0, pixdim={1: np.inf}), BAD, "where it lies|no NIfTI|damaged"),
     ("repetition time of a day", lambda: nifti(pixdim={4: 86400.0}), OK, ""),
+    ("units of space that are none (found by fuzzing)", lambda: nifti(xyzt_units=7), OK, ""),
     ("repetition time nan", lambda: nifti(pixdim={4: NAN}), OK, ""),
     ("other byte order", lambda: nib.Nifti1Image(np.zeros(SHAPE, ">i2"), np.eye(4)).to_bytes(), OK, ""),
     ("half of a pair", lambda: SOUND[:344] + b"ni1\0" + SOUND[348:], BAD, "part of a pair"),

@@ -27,6 +27,11 @@ class TooLongError(BaseException):
     """No library's ``except Exception`` may swallow it."""
 
 
+def limit_s(case: Any) -> int:
+    """Return the processor time that a case may take; a whole run draws all its figures."""
+    return 5 * SECONDS if case.kind == "whole run" else SECONDS
+
+
 def limit_memory() -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MEMORY_BYTES
@@ -104,7 +109,7 @@ def run_case(case: Any, folder: Path) -> dict[str, Any]:
     before = snapshot(folder, out)
     privileges = without_privileges() if case.name == "no permission" else contextlib.nullcontext()
     started = time.process_time()
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, limit_s(case))
     signal.alarm(WAITING_SECONDS)
     try:
         with privileges, warnings.catch_warnings(record=True) as warned:

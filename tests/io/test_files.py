@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from connectrial.errors import InputError
+from connectrial.errors import MachineError
 from connectrial.io.files import remove_leftovers, write_atomic
 
 
@@ -29,7 +29,9 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match=r"c\.tsv: cannot be written \(No space left on device\)"):
+    with pytest.raises(
+        MachineError, match=r"c\.tsv: cannot be written \(No space left on device\)"
+    ):
         write_atomic(path, "new")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["c.tsv"]
@@ -37,7 +39,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
 
 def test_a_file_in_the_way_of_a_folder(tmp_path):
     (tmp_path / "a").write_text("x")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(MachineError, match="cannot be written"):
         write_atomic(tmp_path / "a" / "b.tsv", "y")
 
 

@@ -15,8 +15,9 @@ from connectrial import load_study, plan_study, run_plan
 from connectrial.io.known_atlases import atlas_table, load_atlas
 from connectrial.run.atlases import series_atlas
 from connectrial.run.drafting import draft_study
+from connectrial.run.making_of import made_from
 from connectrial.run.participant import process_session
-from connectrial.run.session_jobs import made_from, session_jobs
+from connectrial.run.session_jobs import session_jobs
 from tiny import STUDY, write_series, write_tiny
 
 SHAPE = (20, 24, 20)

@@ -14,7 +14,8 @@ from connectrial.fc.estimators import estimate_connectivity
 from connectrial.fc.motion import measure_fd
 from connectrial.io.confounds import read_confounds
 from connectrial.report.methods import methods_text
-from connectrial.run.session_jobs import made_from, session_jobs
+from connectrial.run.making_of import made_from
+from connectrial.run.session_jobs import session_jobs
 from tiny_images import (
     PARCELS,
     bold_path,

@@ -144,6 +144,7 @@ def test_the_list_of_files(tiny, tmp_path):
         "quality",
         "region_quality",
         "parcels",
+        "scan_files",
         "baseline",
         "imaging_flow",
         "means",
@@ -162,7 +163,7 @@ def test_the_list_of_files(tiny, tmp_path):
         f"{stem}_desc-connectrial_qc.tsv",
     ):
         assert name in names
-    assert len(names - {f"group/{one}" for one in group}) == 2 + 4 * 23
+    assert len(names - {f"group/{one}" for one in group}) == 2 + 5 * 23
 
 
 def test_results_load_as_they_were_saved(tiny, tmp_path):
@@ -240,7 +241,9 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
     assert 3 <= done < 47, "the kill must come in the middle"
     assert not (out / "group" / "results.json").exists()
     run(study, out)
-    assert group_bytes(out) == group_bytes(undisturbed)
+    found = group_bytes(out)
+    assert str(study) in found.pop("logs/command.json").decode()  # the command's own note
+    assert found == group_bytes(undisturbed)
 
 
 def test_a_series_with_other_parcels_is_shown_and_the_rest_goes_on(tiny, tmp_path):
@@ -409,6 +412,46 @@ def test_edges_by_permutation(tiny, tmp_path, method):
     assert "99 permutations, seed 1" in row["adjustment"]
     again = run(study, tmp_path / "again")
     pd.testing.assert_frame_equal(edges, again.edges["Edges"])
+
+
+def test_blocks_of_edges_by_permutation(tiny, tmp_path):
+    """Each block is permute_networks' own; an edge bears its block's p; a covariance is permuted too."""
+    study = tiny.parent / "blocks.toml"
+    study.write_text(
+        'extends = "study.toml"\n[[exploration]]\nname = "Blocks"\nmodel = "free"\ntest = "visit:arm"\n'
+        'method = "networks"\nn_permutations = 99\n[model.free]\nfixed = ["visit", "arm", "visit:arm"]\n'
+        'covariance = "us(visit | subject)"\n'
+    )
+    results = run(study, tmp_path / "out")
+    edges = results.edges["Blocks"]
+    labels = list(edges["block"].astype("object").where(edges["block"].notna(), None))
+    rows = results.estimates.query("analysis == 'Blocks' and statistic_name == 'z'")
+    assert len(rows) == len({name for name in labels if name is not None})
+    p_of = {
+        term.rsplit(" (", 1)[0]: p for term, p in zip(rows["term"], rows["p_adjusted"], strict=True)
+    }
+    known = [i for i, name in enumerate(labels) if name is not None]
+    assert edges["p_adjusted"].iloc[known].to_list() == [p_of[labels[i]] for i in known]
+    n_edges = pd.Series(labels).value_counts()
+    assert all(f"({n_edges[name]} edges)" in t for name, t in zip(p_of, rows["term"], strict=True))
+    assert (rows["p_adjusted"] >= rows["p"] - 1e-12).all()
+    assert "of the mixed model, its variances held (networks)" in results["Blocks"].methods
+
+
+def test_a_model_that_cannot_be_permuted_whole_says_so(tiny, tmp_path):
+    """A visit is exchanged within people, which a free covariance does not allow: linear, and said."""
+    study = tiny.parent / "linear.toml"
+    study.write_text(
+        'extends = "study.toml"\n[[exploration]]\nname = "Edges"\nmodel = "free"\ntest = "visit"\n'
+        'method = "max"\nn_permutations = 49\n[model.free]\nfixed = ["visit"]\n'
+        'covariance = "us(visit | subject)"\n'
+    )
+    results = run(study, tmp_path / "out")
+    notes = [
+        note for note in results["Edges"].notes if note.startswith("permuted as a linear model")
+    ]
+    assert len(notes) == 1
+    assert "of the linear model (max)" in results["Edges"].methods
 
 
 @pytest.mark.parametrize(

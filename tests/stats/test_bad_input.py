@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from connectrial.errors import ModelError
+from connectrial.errors import InputError, ModelError
+from connectrial.stats.ancova import ancova
 from connectrial.stats.edgewise import fit_edges
 from connectrial.stats.mixed import fit_mixed
 from connectrial.stats.mmrm import fit_mmrm
@@ -177,3 +178,23 @@ def test_what_is_estimated_nonetheless_is_flagged(case, covariance):
     fits = fit_edges(table[["y"]].to_numpy(), formula, table)
     assert said in "; ".join(fits.column_flags.get(key, "") for key in (column, ""))
     assert said in str(fits)
+
+
+def test_a_permutation_over_an_arm_with_a_single_person_is_flagged():
+    values = np.random.default_rng(2).normal(size=(3 * N, 3))
+    call = {"n_permutations": 20, "blocks": "subject", "visit": "visit", "rng": 1}
+    found = permute_edges(values, "y ~ visit * arm", one_drug(trial()), term="arm", **call)
+    assert "arm 'drug' is a single subject" in found.flags
+    found = permute_edges(values, "y ~ visit * arm", trial(), term="arm", **call)
+    assert not any("single" in flag for flag in found.flags)
+
+
+def test_words_in_place_of_numbers_are_refused():
+    table = trial(score="high")
+    with pytest.raises(InputError, match="column 'score'"):
+        ancova(table[table["visit"] == "a"], outcome="score", baseline="age", group="arm")
+    with pytest.raises(InputError, match="give numbers"):
+        permute_edges(
+            table[["score"]].to_numpy(), "y ~ visit", table, term="visit", n_permutations=9,
+            blocks="subject", rng=1,
+        )  # fmt: skip

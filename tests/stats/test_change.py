@@ -193,3 +193,27 @@ def test_non_inferiority_turns_with_the_direction_of_the_scale(people):
 def test_margins_are_checked(call, says):
     with pytest.raises(InputError, match=says):
         call()
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_tests_of_likeness_have_the_effect_size_of_the_comparison(paired):
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(size=12), rng.normal(size=12)
+    compared = compare_groups(a, b, paired=paired, ci_level=0.9).iloc[0]
+    columns = [name for name in compared.index if name.startswith("effect_size")]
+    assert len(columns) == 4
+    for row in (
+        equivalence(a, b, low=-1, high=1, paired=paired).iloc[0],
+        non_inferiority(a, b, margin=1, higher_is_better=True, paired=paired, alpha=0.05).iloc[0],
+    ):
+        assert row[columns].tolist() == compared[columns].tolist()
+
+
+def test_crossover_given_a_baseline_has_an_effect_size_of_its_own(periods):
+    start = np.random.default_rng(3).normal(size=len(periods))
+    table = crossover(periods.assign(start=start), **CROSSOVER, baseline="start")
+    (name,) = [term for term in table.index if term.endswith("| start")]
+    row = table.loc[name]
+    assert row["effect_size_variant"] == "d_z_adjusted"
+    assert row["effect_size_ci_low"] < row["effect_size"] < row["effect_size_ci_high"]
+    assert np.sign(row["effect_size"]) == np.sign(row["estimate"])

@@ -59,6 +59,30 @@ def test_two_groups_equal_coin(reference):
     assert row["estimate"] == pytest.approx(a.mean() - b.mean())
 
 
+def p_of_shift(a, b, shift, *, paired):
+    """P of the exact test once all of `a` is shifted back."""
+    return exact_means(a - shift, b, paired=paired).iloc[0]["p"]
+
+
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_interval_holds_the_shifts_that_are_not_rejected(paired, seed):
+    rng = np.random.default_rng(seed)
+    a, b = rng.normal(1, 1, 8), rng.normal(size=8 if paired else 5)
+    row = exact_means(a, b, paired=paired).iloc[0]
+    for end, inward in ((row["ci_low"], 1), (row["ci_high"], -1)):
+        assert p_of_shift(a, b, end + 1e-6 * inward, paired=paired) > 0.05
+        assert p_of_shift(a, b, end - 1e-6 * inward, paired=paired) <= 0.05
+    assert row["ci_low"] < row["estimate"] < row["ci_high"]
+    assert (row["p"] <= 0.05) == (not row["ci_low"] <= 0 <= row["ci_high"])
+    assert row["effect_size_variant"] == ("d_z" if paired else "hedges_g")
+
+
+def test_too_few_arrangements_leave_the_interval_open():
+    row = exact_means([1.0, 2.0, 3.5], [0.1, 0.3, 0.2], paired=True).iloc[0]
+    assert (row["ci_low"], row["ci_high"]) == (-np.inf, np.inf)
+
+
 def test_pairs_equal_scipy():
     rng = np.random.default_rng(2)
     a, b = rng.normal(0.5, 1, 10), rng.normal(size=10)

@@ -109,3 +109,16 @@ def test_refuses(people, formula, changes, error, says):
     table = people.assign(**{k: people.get(v, v) for k, v in changes.items()})
     with pytest.raises(error, match=says):
         fit_firth(formula, table)
+
+
+def test_a_fit_can_be_read(people):
+    said = str(fit_firth("response ~ auc + age", people))
+    assert "events in" in said.splitlines()[0]
+    assert "Intercept for predicted risks" in said
+    assert "read risks from intercept_unbiased" in said
+
+
+def test_an_arm_with_a_single_person_is_flagged():
+    table = pd.DataFrame({"e": [1, 0, 1, 0, 1, 0, 1], "arm": ["a"] * 6 + ["b"]})
+    flags = fit_firth("e ~ arm", table).estimates["flags"]
+    assert "arm 'b' is a single person" in flags["arm[b]"]

@@ -192,3 +192,23 @@ def test_a_shift_of_time_changes_nothing_but_the_parametrisation(data, fits):
 def test_random_terms_that_cannot_be_fitted(formula, said, data):
     with pytest.raises(ModelError, match=said):
         fit_mixed(formula, data.assign(twice=2 * data["week"]))
+
+
+@pytest.mark.parametrize("case", ["correlated", "uncorrelated", "nested", "crossed"])
+def test_laws(case, data, fits):
+    """Row order, the names of people and levels, and units of the outcome change nothing else."""
+    one = fits[case].with_df("kenward-roger-expected").estimates
+    other = data.sample(frac=1, random_state=2).assign(
+        y=lambda t: 300 - 20 * t["y"],
+        subject=lambda t: "p" + t["subject"].str[::-1],
+        site=lambda t: "x" + t["site"].str[::-1],
+        rater=lambda t: "z" + t["rater"].str[::-1],
+        arm=lambda t: t["arm"].cat.rename_categories({"placebo": "zz", "drug": "aa"}),
+    )
+    two = fit_mixed(FORMULAS[case], other).with_df("kenward-roger-expected").estimates
+    np.testing.assert_allclose(two["se"], 20 * one["se"], rtol=1e-5)
+    np.testing.assert_allclose(two["df"], one["df"], rtol=1e-4)
+    tolerance = 1e-5 * one["se"].iloc[1:].max() * 20
+    np.testing.assert_allclose(
+        two["estimate"].iloc[1:], -20 * one["estimate"].iloc[1:], rtol=1e-5, atol=tolerance
+    )

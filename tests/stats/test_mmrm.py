@@ -95,6 +95,37 @@ def test_estimates_are_those_of_gls(case, data, reference):
         np.testing.assert_allclose(ours["se"], se, rtol=1e-4)
 
 
+EXPLICIT = {
+    "toep": "toep(visit | subject)",
+    "toeph": "toeph(visit | subject)",
+    "ad": "ad(visit | subject)",
+    "adh": "adh(visit | subject)",
+    "adh ml": "adh(visit | subject)",
+    "us by arm": "us(visit | arm / subject)",
+    "ar1h by arm": "ar1h(visit | arm / subject)",
+}
+
+
+@pytest.mark.parametrize("case", EXPLICIT)
+def test_estimates_are_those_of_a_likelihood_written_out(case, data, reference):
+    """Structures that nlme lacks: base R's optim and nlm on the likelihood (mmrm_explicit.R)."""
+    oracle = pd.read_csv(reference / "mmrm_explicit.csv")
+    oracle = oracle[oracle["case"] == case].set_index("term")
+    fit = fit_mmrm(f"y ~ arm * visit + age + {EXPLICIT[case]}", data, reml=not case.endswith("ml"))
+    deviance = oracle.loc["deviance", "estimate"]
+    assert fit.deviance == pytest.approx(deviance, abs=1e-8)
+    assert fit.deviance < deviance + 1e-8
+    expected = oracle.drop(index="deviance")
+    names = [
+        re.sub(r"(visit|arm)(week\d|drug)", r"\1[\2]", name.replace("(Intercept)", "Intercept"))
+        for name in expected.index
+    ]
+    ours, se = fit.estimates.loc[names], expected["se"].to_numpy()
+    apart = np.abs(ours["estimate"].to_numpy() - expected["estimate"].to_numpy()) / se
+    np.testing.assert_array_less(apart, 1e-6)
+    np.testing.assert_allclose(ours["se"], se, rtol=1e-6)
+
+
 @pytest.mark.parametrize("structure", SAS_DEVIANCE)
 def test_deviances_are_those_of_sas(structure, fev):
     together, by_arm, ml = SAS_DEVIANCE[structure]
@@ -200,7 +231,7 @@ def test_derivatives_are_those_of_differences(structure):
         )
 
 
-@pytest.mark.parametrize("structure", ["us", "toeph", "adh"])
+@pytest.mark.parametrize("structure", STRUCTURES)
 def test_laws(structure, data):
     """Row order, names and units of the outcome change nothing that they should not."""
     one = fit_mmrm(FORMULA.format(structure), data).with_df("kenward-roger").estimates

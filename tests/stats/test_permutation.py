@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from connectrial.errors import InputError, ModelError
-from connectrial.stats.components import component_sizes, enhance
+from connectrial.stats.components import component_sizes, enhance, largest_sizes
 from connectrial.stats.design import build_design
 from connectrial.stats.edgewise import fit_edges
 from connectrial.stats.exchange import find_exchange
@@ -45,6 +45,27 @@ def test_every_exchange_of_whole_people_equals_vegan(reference, oracle):
     assert (result.scheme, result.n_possible, result.exhaustive) == ("whole", 240, True)
     assert result.statistic[0] ** 2 == pytest.approx(oracle("whole")[0], rel=1e-10)
     np.testing.assert_allclose(np.sort(result.null**2), oracle("whole null"), rtol=2e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("number", "scheme", "formula", "settings", "n_possible"),
+    [
+        (1, "within", "y ~ nuisance + tested", {"term": "tested", "visit": "tested"}, 6**4),
+        (3, "signs", "y ~ 1", {"term": "Intercept", "blocks": None}, 2**9),
+    ],
+)
+def test_family_wise_p_equals_palm(reference, number, scheme, formula, settings, n_possible):
+    """PALM of commit 04095fe, every exchange done; it prints four decimals (permutation_palm.m)."""
+    table = pd.read_csv(reference / "permutation_palm_data.csv")
+    table = table[table["scheme"] == number].reset_index(drop=True)
+    expected = pd.read_csv(reference / "permutation_palm.csv")
+    expected = expected[expected["scheme"] == number]
+    ends = np.array([[0, 1], [0, 2], [0, 3], [1, 2], [1, 3]])
+    call = {"n_permutations": 10**6, "blocks": "subject", "rng": 0, "edges": ends, **settings}
+    result = permute_edges(table[[f"y{k}" for k in range(1, 6)]].to_numpy(), formula, table, **call)
+    assert (result.scheme, result.n_possible, result.exhaustive) == (scheme, n_possible, True)
+    np.testing.assert_allclose(result.statistic, expected["t"], atol=6e-5)
+    np.testing.assert_allclose(result.p, expected["p_fwe"], atol=6e-5)
 
 
 def test_two_groups_equal_coin_and_scipy(reference, oracle):
@@ -217,6 +238,12 @@ def test_components_by_hand(n_parcels, seed):
     intensity, _ = component_sizes(statistic, edges, n_parcels, threshold=0.9, intensity=True)
     expected = [sum(statistic[i] - 0.9 for i in g) for g in groups]
     np.testing.assert_allclose(np.sort(intensity), np.sort(expected))
+    # several sets at once, one of them without any component
+    sets = np.stack([statistic, np.zeros(len(edges)), rng.normal(size=len(edges))])
+    for by_sum in (False, True):
+        call = {"threshold": 0.9, "intensity": by_sum}
+        alone = [component_sizes(one, edges, n_parcels, **call)[0].max(initial=0) for one in sets]
+        np.testing.assert_allclose(largest_sizes(sets, edges, n_parcels, **call), alone)
 
 
 @pytest.mark.parametrize(("e", "h"), [(0.4, 3.0), (1.0, 0.0), (0.75, 2.0)])
@@ -494,7 +521,10 @@ def test_few_exchanges_are_flagged():
     result = one_edge(table, "y ~ arm", term="arm", blocks=None)
     assert result.n_possible == 3
     assert result.p[0] >= 1 / 3
-    assert result.flags == ("only 3 exchanges are possible: no p below 0.333",)
+    assert result.flags == (
+        "only 3 exchanges are possible: no p below 0.333",
+        "arm 'b' is a single subject",
+    )
 
 
 def call(trial, **changes):

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from connectrial.stats import permutation, permutation_setup
+from connectrial.stats import permutation_measure, permutation_setup
 from connectrial.stats.exchange import find_exchange
 from connectrial.stats.mixed import fit_mixed
 from connectrial.stats.network_permutation import permute_networks
@@ -68,7 +68,8 @@ def test_blocks_of_permutations_change_nothing(trial, monkeypatch):
     values, table = trial
     found = []
     for cells in (1, 1000, 10**6):
-        monkeypatch.setattr(permutation, "CELLS_HELD", cells)
+        monkeypatch.setattr(permutation_measure, "CELLS_HELD", cells)
+        monkeypatch.setattr(permutation_measure, "_CELLS_SCORED", cells)
         found.append(
             permute_edges(
                 values, "fc ~ visit + arm", table, term="arm", n_permutations=25, blocks="subject",

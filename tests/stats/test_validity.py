@@ -9,16 +9,24 @@ import pandas as pd
 import pytest
 
 from connectrial.stats.edgewise import fit_edges
+from connectrial.stats.grammar import parse_formula
 from connectrial.stats.mixed import fit_mixed
 from connectrial.stats.mmrm import fit_mmrm
-from connectrial.stats.validity import (
+from connectrial.stats.simulated_errors import (
     ERRORS_WITHOUT_MAIN_EFFECT,
-    PEOPLE,
+    SIMULATED,
     WARNED_ABOVE,
     WORST_ERRORS,
     WORST_F_ERRORS,
 )
+from connectrial.stats.validity import PEOPLE, kind_of_model, validity_notes
 
+#: how the page calls a model that the rule calls otherwise
+KINDS = {
+    "random slope of time": "random slope",
+    "nested groupings": "nested random intercepts",
+    "crossed groupings": "crossed random intercepts",
+}
 PAGE = Path(__file__).parents[2] / "docs" / "validation-mixed.md"
 
 
@@ -29,31 +37,37 @@ def section(title):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
 
 
+def kind(model):
+    return KINDS.get(model, model.removeprefix("MMRM, "))
+
+
 def is_warned(error, verdict):
     return ("liberal" in verdict or "invalid" in verdict) and error > WARNED_ABOVE
 
 
 def test_the_rule_is_the_table_of_the_page():
-    expected = {}
+    expected, tried = {}, set()
     for model, df, *cells in section("In short"):
         if model.startswith("rows taken"):
             continue
+        tried.add((kind(model), df))
         settings = [(people, missing) for people in PEOPLE for missing in (False, True)]
         found = {}
         for setting, cell in zip(settings, cells, strict=True):
             span, _, verdict = cell.partition(" ")
-            if is_warned(float(span.split("–")[-1]), verdict):
+            if cell != "not tried" and is_warned(float(span.split("–")[-1]), verdict):
                 found[setting] = float(span.split("–")[-1])
         if found:
-            expected[model.removeprefix("MMRM, "), df] = found
+            expected[kind(model), df] = found
     assert expected == WORST_ERRORS
+    assert tried == SIMULATED
 
 
 def test_the_rule_for_f_tests_is_the_table_of_the_page():
     expected = {}
     for model, df, people, missing, _, error, verdict in section("F tests of several rows"):
         if is_warned(float(error), verdict):
-            key = (model.removeprefix("MMRM, "), df)
+            key = (kind(model), df)
             expected.setdefault(key, {})[int(people), missing != "0%"] = float(error)
     assert expected == WORST_F_ERRORS
 
@@ -88,7 +102,13 @@ def trial(n_subjects, *, holes=0, seed=1):
     return table.drop(index=table.index[4 :: max(len(table) // max(holes, 1), 1)][:holes])
 
 
+def found(model, df, people, missing, said):
+    """What is said if simulation found it, which a new study may change."""
+    return said if (people, missing) in WORST_ERRORS.get((model, df), {}) else None
+
+
 INTERCEPT = "y ~ visit * arm + (1 | subject)"
+US = "y ~ visit * arm + us(visit | subject)"
 
 
 @pytest.mark.parametrize(
@@ -101,13 +121,31 @@ INTERCEPT = "y ~ visit * arm + (1 | subject)"
         (INTERCEPT, "satterthwaite", 10, 0, None),
         (INTERCEPT, "kenward-roger", 10, 2, None),
         (INTERCEPT, "none", 12, 0, "the normal distribution (df = none) is too liberal"),
-        ("y ~ visit * arm + us(visit | subject)", "residual", 36, 3, "40 people or fewer and"),
-        ("y ~ visit * arm + us(visit | subject)", "residual", 36, 0, None),
-        ("y ~ visit * arm + us(visit | subject)", "satterthwaite", 10, 1, "MMRM with us"),
-        ("y ~ visit * arm + csh(visit | subject)", "residual", 16, 1, "as simulated with an MMRM"),
-        ("y ~ visit * arm + cs(visit | subject)", "residual", 16, 0, "with a random intercept)"),
-        ("y ~ visit * arm + toep(visit | subject)", "satterthwaite", 9, 1, "MMRM with toep"),
-        ("y ~ visit * arm + ar1(visit | subject)", "satterthwaite", 10, 0, "MMRM with ar1"),
+        (US, "residual", 36, 3, found("us", "residual", 40, True, "40 people or fewer and")),
+        (US, "residual", 36, 0, found("us", "residual", 40, False, "40 people or fewer: ")),
+        (US, "satterthwaite", 10, 1, "MMRM with us"),
+        (US, "residual", 10, 1, "MMRM with us with 10 people or fewer and missing visits"),
+        (
+            "y ~ visit * arm + ar1(visit | arm / subject)",
+            "residual",
+            10,
+            1,
+            "as simulated with an MMRM",
+        ),
+        (
+            "y ~ visit * arm + toep(visit | subject)",
+            "satterthwaite",
+            9,
+            1,
+            found("toep", "satterthwaite", 10, True, "MMRM with toep"),
+        ),
+        (
+            "y ~ visit * arm + ar1(visit | subject)",
+            "satterthwaite",
+            10,
+            0,
+            found("ar1", "satterthwaite", 10, False, "MMRM with ar1"),
+        ),
         ("y ~ t * arm + (t | subject)", "satterthwaite", 10, 2, None),
         ("y ~ visit * arm + cs(visit | arm / subject)", "kenward-roger", 10, 2, "fewer parameters"),
     ],
@@ -186,3 +224,25 @@ def test_a_variance_of_zero_is_said_in_a_small_trial():
     assert fit.singular
     assert "singular fit" in fit.notes[0]
     assert fit.with_df("kenward-roger-expected").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("formula", "kind_of"),
+    [
+        ("y ~ t + (1 | site / subject)", "nested random intercepts"),
+        ("y ~ t + (1 | subject) + (1 | rater)", "crossed random intercepts"),
+        ("y ~ t + (t | subject)", "random slope"),
+        ("y ~ t + (t || subject)", "uncorrelated random slope"),
+        ("y ~ t + us(visit | arm / subject)", "us by arm"),
+    ],
+)
+def test_models_have_the_names_of_the_table(formula, kind_of):
+    assert kind_of_model(parse_formula(formula)) == kind_of
+
+
+def test_people_are_counted_by_the_finest_grouping():
+    """Two sites of 10 people each are a trial of 20 people, not of 2."""
+    data = trial(20).assign(site=lambda t: t["subject"] % 4 // 2)
+    parsed = parse_formula("y ~ visit * arm + (1 | site / subject)")
+    notes = validity_notes(parsed, data, df="none")
+    assert "with 20 people or fewer" in notes[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -120,10 +121,50 @@ def qc_fc(
     ----------
     Ciric et al. 2017, NeuroImage 154, 174-187; Parkes et al. 2018, NeuroImage 171, 415-436.
     """
+    return qc_fc_of_blocks(
+        (fc_z,),
+        fd_mm,
+        distance_mm=distance_mm,
+        subjects=subjects,
+        alpha=alpha,
+        adjustment=adjustment,
+    )
+
+
+def qc_fc_of_blocks(
+    blocks: Iterable[FloatArray],
+    fd_mm: FloatArray,
+    *,
+    distance_mm: FloatArray | None = None,
+    subjects: ArrayLike | None = None,
+    alpha: float = 0.05,
+    adjustment: Literal["fdr_bh", "fdr_by"] = "fdr_bh",
+) -> QCFC:
+    """Correlate mean FD with every edge over sessions, a block of edges at a time.
+
+    Parameters
+    ----------
+    blocks : iterable of array, shape (n_sessions, some edges)
+        Fisher z, from the first edge to the last.
+    fd_mm, distance_mm, subjects, alpha, adjustment
+        As for :func:`qc_fc`.
+
+    Returns
+    -------
+    QCFC
+        That of :func:`qc_fc` on all edges at once.
+
+    Raises
+    ------
+    InputError
+        As of :func:`qc_fc`.
+    """
     from scipy import stats
 
-    fc_z, fd_mm, codes = _checked(fc_z, fd_mm, subjects)
-    n_edges = fc_z.shape[1]
+    found = [_correlate_all(*_checked(one, fd_mm, subjects)) for one in blocks]
+    r = np.concatenate([one for one, _ in found])
+    df = np.concatenate([one for _, one in found])
+    n_edges = len(r)
     if distance_mm is not None:
         distance_mm = np.asarray(distance_mm, dtype=np.float64)
         if distance_mm.shape != (n_edges,) or not np.isfinite(distance_mm).all():
@@ -136,14 +177,6 @@ def qc_fc(
     if not 0 < alpha < 1:
         raise InputError(f"alpha must lie between 0 and 1; got {alpha}")
 
-    r, df = np.full(n_edges, np.nan), np.zeros(n_edges, dtype=np.intp)
-    present = np.isfinite(fc_z)
-    patterns, which = np.unique(present, axis=1, return_inverse=True)
-    for number, pattern in enumerate(patterns.T):
-        edges = np.flatnonzero(which.ravel() == number)
-        r[edges], df[edges] = _correlate(
-            fc_z[np.ix_(pattern, edges)], fd_mm[pattern], codes[pattern]
-        )
     known = ~np.isnan(r)
     p, p_adjusted = np.full(n_edges, np.nan), np.full(n_edges, np.nan)
     with np.errstate(divide="ignore"):
@@ -153,9 +186,8 @@ def qc_fc(
         method: Any = adjustment.removeprefix("fdr_")
         p_adjusted[known] = stats.false_discovery_control(p[known], method=method)
     slope = rho = float("nan")
-    if distance_mm is not None and np.ptp(distance_mm[known], axis=None) > 0:
-        slope = float(stats.linregress(distance_mm[known], r[known]).slope)
-        rho = float(stats.spearmanr(distance_mm[known], r[known]).statistic)
+    if distance_mm is not None:
+        slope, rho = distance_trend(r, distance_mm)
     quartile = stats.t.ppf(0.75, np.maximum(df[known], 1))
     return QCFC(
         r=r,
@@ -172,6 +204,30 @@ def qc_fc(
         distance_slope_per_mm=slope,
         distance_rho=rho,
     )
+
+
+def distance_trend(r: FloatArray, distance_mm: FloatArray) -> tuple[float, float]:
+    """Relate the correlation of motion with edges to the edges' length.
+
+    Parameters
+    ----------
+    r : array, shape (n_edges,)
+        NaN where it is not known.
+    distance_mm : array, shape (n_edges,)
+        NaN where it is not known.
+
+    Returns
+    -------
+    slope_per_mm, rho : float
+        Of least squares, and Spearman's; NaN where no two distances differ.
+    """
+    from scipy import stats
+
+    known = np.isfinite(r) & np.isfinite(distance_mm)
+    if not known.any() or np.ptp(distance_mm[known]) == 0:
+        return float("nan"), float("nan")
+    slope = float(stats.linregress(distance_mm[known], r[known]).slope)
+    return slope, float(stats.spearmanr(distance_mm[known], r[known]).statistic)
 
 
 def compare_qc_fc(before: QCFC, after: QCFC) -> pd.DataFrame:
@@ -280,6 +336,22 @@ def _centred(values: FloatArray, codes: NDArray[np.intp]) -> FloatArray:
     member = (codes[:, np.newaxis] == np.unique(codes)).astype(np.float64)
     means = (member.T @ values) / member.sum(axis=0)[:, np.newaxis]
     return np.asarray(values - member @ means, dtype=np.float64)
+
+
+def _correlate_all(
+    fc_z: FloatArray, fd_mm: FloatArray, codes: NDArray[np.intp]
+) -> tuple[FloatArray, NDArray[np.intp]]:
+    """Correlate every column with motion; columns that miss the same sessions go together."""
+    n_edges = fc_z.shape[1]
+    r, df = np.full(n_edges, np.nan), np.zeros(n_edges, dtype=np.intp)
+    present = np.isfinite(fc_z)
+    patterns, which = np.unique(present, axis=1, return_inverse=True)
+    for number, pattern in enumerate(patterns.T):
+        edges = np.flatnonzero(which.ravel() == number)
+        r[edges], df[edges] = _correlate(
+            fc_z[np.ix_(pattern, edges)], fd_mm[pattern], codes[pattern]
+        )
+    return r, df
 
 
 def _correlate(

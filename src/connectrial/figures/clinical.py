@@ -12,6 +12,7 @@ from connectrial.figures.lines import draw_means, draw_people, means_at, wide
 from connectrial.figures.palette import (
     INK,
     LINES,
+    MUTED,
     figure_of,
     level_colours,
     level_markers,
@@ -36,6 +37,8 @@ def plot_course(
     levels: Sequence[str] = (),
     days: Mapping[str, float] | None = None,
     scan_visits: Sequence[str] = (),
+    infusion: tuple[float, float] | None = None,
+    strip: pd.DataFrame | None = None,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw one scale over visits: a thin line per person, means with intervals on top.
@@ -57,14 +60,30 @@ def plot_course(
     days : mapping of str to float, optional
         Visit -> days from the first dose; given for every visit, the x axis is true to time.
     scan_visits : sequence of str
-        Visits with scans; marked on the x axis.
+        Visits with scans; marked above the x axis.
+    infusion : tuple of float, optional
+        First and last day of the infusion; shaded where the x axis is true to time.
+    strip : pandas.DataFrame, optional
+        Shares of people who met a rule, below the drawing: columns ``rule``, ``visit``, ``by`` (a
+        level, or empty), ``estimate`` (a fraction), ``n_met``, ``n_subjects``.
     ax : matplotlib.axes.Axes, optional
         Axes to draw into; default a new figure.
     """
     present = [visit for visit in visits if visit in set(scores["visit"].astype(str))]
+    rules = _strip_rows(strip, present, levels)
+    below = None
     if ax is None:
-        _, (ax,) = new_axes(width=min(8.4, 2.9 + 0.95 * len(present)), height=3.5)
+        width = min(8.4, 2.9 + 0.95 * len(present))
+        if rules:
+            tall = 0.34 * len(rules) + 0.1
+            _, (ax, below) = new_axes(
+                width=width, height=3.5 + tall, rows=2, height_ratios=(3.2, tall)
+            )
+        else:
+            _, (ax,) = new_axes(width=width, height=3.5)
     x = _places(present, days)
+    if infusion is not None and _true_to_time(present, days):
+        _draw_infusion(ax, infusion)
     # Means of several levels stand a little aside of one another, or their intervals would hide.
     step = 0.012 * ((max(x) - min(x)) or 1.0) if present else 0.0
     names = list(levels) if by is not None and by in scores.columns and len(levels) else [""]
@@ -84,14 +103,80 @@ def plot_course(
             ax, shown, x=at, colour=colours[name], marker=markers[name], label=label,
             linestyle=LINES[i % len(LINES)],
         )  # fmt: skip
-    labels = [f"{visit}\n(scan)" if visit in scan_visits else visit for visit in present]
-    ax.set_xticks(x, labels)
+    _draw_scans(ax, [x[i] for i, visit in enumerate(present) if visit in scan_visits])
+    ax.set_xticks(x, present)
     if days is not None and len(present) > 1 and min(np.diff(x)) < np.ptp(x) / 9:
         ax.tick_params(axis="x", rotation=40)
     ax.set_ylabel(f"{scale} ({unit})" if unit else scale)
     ax.grid(axis="y")
     ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, handlelength=2.2)
+    if below is not None:
+        _draw_strip(below, rules, x=dict(zip(present, x, strict=True)), limits=ax.get_xlim())
     return figure_of(ax)
+
+
+def _true_to_time(visits: Sequence[str], days: Mapping[str, float] | None) -> bool:
+    return days is not None and bool(visits) and all(visit in days for visit in visits)
+
+
+def _draw_infusion(ax: Axes, infusion: tuple[float, float]) -> None:
+    ax.axvspan(*infusion, color="#e69f00", alpha=0.22, linewidth=0, zorder=0)
+    ax.annotate(
+        "infusion", (infusion[1], 0.985), xycoords=("data", "axes fraction"), fontsize=8,
+        color=MUTED, va="top", ha="left", xytext=(2, 0), textcoords="offset points",
+    )  # fmt: skip
+
+
+def _draw_scans(ax: Axes, places: Sequence[float]) -> None:
+    """Mark scans by triangles that stand on the x axis."""
+    if not len(places):
+        return
+    ax.plot(
+        places, [0.0] * len(places), linestyle="none", marker="^", color=INK, markersize=6,
+        transform=ax.get_xaxis_transform(), clip_on=False, zorder=6, label="scan",
+    )  # fmt: skip
+
+
+def _strip_rows(
+    strip: pd.DataFrame | None, visits: Sequence[str], levels: Sequence[str]
+) -> list[tuple[str, dict[str, str]]]:
+    """Return each line of the strip: its words, and what stands at which visit."""
+    if strip is None or not len(strip):
+        return []
+    by = strip["by"].fillna("").astype(str)
+    rows = []
+    for rule in dict.fromkeys(strip["rule"].astype(str)):
+        for level in ("", *levels):
+            own = strip[(strip["rule"] == rule) & (by == level)]
+            cells = {
+                str(
+                    row["visit"]
+                ): f"{100 * row['estimate']:.0f} %\n{row['n_met']}/{row['n_subjects']}"
+                for row in own.to_dict("records")
+                if str(row["visit"]) in visits
+            }
+            if cells:
+                rows.append((f"{rule}, {level}" if level else rule, cells))
+    return rows
+
+
+def _draw_strip(
+    ax: Axes,
+    rows: Sequence[tuple[str, dict[str, str]]],
+    *,
+    x: Mapping[str, float],
+    limits: tuple[float, float],
+) -> None:
+    ax.set_xlim(*limits)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    for y, (_, cells) in enumerate(rows):
+        for visit, text in cells.items():
+            ax.text(x[visit], y, text, ha="center", va="center", fontsize=7.2, linespacing=1.05)
+    ax.set_yticks(range(len(rows)), [words for words, _ in rows])
+    ax.set_xticks([])
+    ax.tick_params(axis="y", length=0)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_visible(False)
 
 
 def _places(visits: Sequence[str], days: Mapping[str, float] | None) -> list[float]:

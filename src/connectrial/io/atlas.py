@@ -221,7 +221,7 @@ def _read_cells(path: Path) -> pd.DataFrame:
         na_values=["n/a", ""],
         encoding="utf-8-sig",
     )
-    names = cells.iloc[0].astype("str").str.strip()
+    names = cells.iloc[0].fillna("").astype("str").str.strip()
     if names.duplicated().any():
         raise InputError(f"{path}: column {names[names.duplicated()].iloc[0]!r} occurs twice")
     return cells.iloc[1:].set_axis(names.to_list(), axis=1).reset_index(drop=True)

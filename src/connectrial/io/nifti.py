@@ -105,7 +105,7 @@ def read_header(path: Path, *, n_dimensions: Literal[3, 4]) -> ImageHeader:
     if dtype.kind not in "iuf":
         raise InputError(f"{path}: voxels must be plain numbers; this image holds {dtype}")
     repetition_time_s, note = believable_repetition_time(
-        float(fields["pixdim"][4]), str(fields.get_xyzt_units()[1])
+        float(fields["pixdim"][4]), _time_unit(int(fields["xyzt_units"]))
     )
     offset, slope, intercept, affine = _placed(path, fields)
     n_frames = math.prod(shape[3:])
@@ -133,6 +133,12 @@ def read_header(path: Path, *, n_dimensions: Literal[3, 4]) -> ImageHeader:
         repetition_time_s=repetition_time_s,
         note=note,
     )
+
+
+def _time_unit(code: int) -> str:
+    """Return the unit of time; nibabel fails where the unit of space, which nobody asks for, is odd."""
+    known = {0: "unknown", 8: "sec", 16: "msec", 24: "usec"}
+    return known.get(code & 0x38, f"code {code}")
 
 
 def _read_fields(path: Path) -> Any:  # noqa: ANN401  nibabel is untyped

@@ -11,12 +11,11 @@ from typing import Any
 
 import pandas as pd
 
-from connectrial._version import __version__
 from connectrial.errors import InputError
-from connectrial.io.files import remove_leftovers, write_atomic
-from connectrial.io.map_files import MapPlaces, read_place_map, write_place_map
+from connectrial.io.files import remove_file, write_atomic
+from connectrial.io.map_files import MapPlaces, map_paths, read_place_map, write_place_map
 from connectrial.io.number_text import EXACT_FLOATS
-from connectrial.io.provenance import read_json, write_json
+from connectrial.io.provenance import digest_file, read_json, write_json
 from connectrial.results import (
     COLUMNS,
     DICTIONARY,
@@ -29,9 +28,10 @@ from connectrial.results import (
     as_schema,
 )
 
-_NAME = "connectrial"
 #: Columns of ``scan_files.tsv`` that name files, relative to the output folder.
 FILE_COLUMNS = ("matrix", "parcels", "frames", "carpet_before", "carpet_after")
+#: Key of ``results.json`` under which stands what the results were made from, and their files.
+MADE_FROM = "MadeFrom"
 _TEXT_COLUMNS = {"subject", "session", "run"}
 #: Tables in the order in which a reader wants them; each is a file of its own.
 _TABLES = {
@@ -89,87 +89,84 @@ _FOLDERS = {
 }
 
 
-def claim_folder(output_dir: Path, *, simulated: bool, study: str) -> None:
-    """Make an output folder ours, or refuse one that holds something else.
-
-    Parameters
-    ----------
-    output_dir : Path
-        The folder.
-    simulated : bool
-        Whether the data are simulated.
-    study : str
-        Name of the study.
-
-    Raises
-    ------
-    InputError
-        It is a file, cannot be made, or holds files of something else.
-    """
-    if output_dir.exists() and not output_dir.is_dir():
-        raise InputError(f"{output_dir}: is a file; name a folder for the results")
-    description = output_dir / "dataset_description.json"
-    if output_dir.is_dir():
-        known = read_json(description)
-        made_by = [one.get("Name") for one in (known or {}).get("GeneratedBy", [])]
-        others = [p.name for p in output_dir.iterdir() if not p.name.startswith(".")]
-        if others and _NAME not in made_by:
-            raise InputError(
-                f"{output_dir}: holds files that are not connectrial's ({sorted(others)[0]} first); name a "
-                "new folder, or one of an earlier run"
-            )
-    remove_leftovers(output_dir)
-    name = f"connectrial: {study}" + (" (SIMULATED DATA)" if simulated else "")
-    write_json(
-        description,
-        {
-            "Name": name,
-            "BIDSVersion": "1.10.0",
-            "DatasetType": "derivative",
-            "GeneratedBy": [{"Name": _NAME, "Version": __version__}],
-            "Simulated": simulated,
-        },
-    )
-
-
-def save_results(results: Results, output_dir: Path) -> None:
-    """Write results as tables and JSON, the list of analyses last.
+def save_results(
+    results: Results, output_dir: Path, *, parts: Mapping[str, str] | None = None
+) -> None:
+    """Write results as tables and JSON, the list of analyses, which vouches for all files, last.
 
     Parameters
     ----------
     results : Results
         What a run found.
     output_dir : Path
-        A folder that :func:`claim_folder` made ours. Tables go to ``group/``.
+        A folder that is ours (`connectrial.io.folders`). Tables go to ``group/``; tables, edges,
+        matrices and maps of an earlier plan that these results do not have are taken away, and so
+        are page and figures, which show the earlier ones.
+    parts : mapping, optional
+        Names and hashes of what the results were made from.
     """
     group = output_dir / "group"
     simulated = bool(results.plan.get("simulated"))
+    remove_file(group / "results.json")
+    remove_file(output_dir / "report.html")
+    written: list[Path] = []
     for name, table in results.tables.items():
-        write_table(group / f"{name}.tsv", table)
         about = {"Description": _TABLES.get(name, ""), "Simulated": simulated}
-        write_json(group / f"{name}.json", about | _column_words(name, table))
+        written += _write_pair(group / f"{name}.tsv", table, about | _column_words(name, table))
     for folder, tables in (("edges", results.edges), ("matrices", results.matrices)):
         for name, table in tables.items():
             path = group / folder / f"{file_label(name)}.tsv"
-            write_table(path, table, index=folder == "matrices")
             about = {"Description": f"{_FOLDERS[folder]}: {name}", "Simulated": simulated}
-            write_json(path.with_suffix(".json"), about)
+            written += _write_pair(path, table, about, index=folder == "matrices")
     for name, one in results.maps.items():
-        _save_map(group / "maps", name, one, simulated=simulated)
+        written += _save_map(group / "maps", name, one, simulated=simulated)
     means = [
         result.means.assign(analysis=result.name)
         for result in results.analyses
         if result.means is not None
     ]
     if means:
-        write_table(group / "means.tsv", pd.concat(means, ignore_index=True))
         about = {"Description": "Means of the models by visit", "Simulated": simulated}
-        write_json(group / "means.json", about)
+        written += _write_pair(group / "means.tsv", pd.concat(means, ignore_index=True), about)
     write_table(group / "results.tsv", results.estimates)
-    write_json(group / "results.json", _as_json(results))
+    written.append(group / "results.tsv")
+    _remove_stale(group, set(written))
+    made = {
+        "Parts": dict(parts or {}),
+        "Analyses": dict(results.made_from),
+        "Files": {path.relative_to(group).as_posix(): digest_file(path) for path in written},
+    }
+    write_json(group / "results.json", _as_json(results) | {MADE_FROM: made})
 
 
-def _save_map(folder: Path, name: str, one: GroupMap, *, simulated: bool) -> None:
+def _write_pair(
+    path: Path, table: pd.DataFrame, about: Mapping[str, Any], *, index: bool = False
+) -> list[Path]:
+    """Write a table and what is said of it."""
+    write_table(path, table, index=index)
+    write_json(path.with_suffix(".json"), about)
+    return [path, path.with_suffix(".json")]
+
+
+def _remove_stale(group: Path, written: set[Path]) -> None:
+    """Take away what an earlier plan left: files whose sidecar is one of ours, and figures."""
+    for folder in (group, group / "edges", group / "matrices", group / "maps"):
+        for sidecar in sorted(folder.glob("*.json")):
+            about = read_json(sidecar)
+            if sidecar in written or not {"Description", "Simulated"} <= set(about or {}):
+                continue
+            remove_file(sidecar.with_suffix(".tsv"))
+            for key in (about or {}).get("Images", ()):
+                image = folder / _map_name(sidecar.stem, key, str((about or {}).get("Extension")))
+                for path in map_paths(image):
+                    remove_file(path)
+            remove_file(sidecar)
+    for path in sorted((group / "figures").glob("*")):
+        if path.suffix in (".svg", ".pdf", ".png", ".tsv"):
+            remove_file(path)
+
+
+def _save_map(folder: Path, name: str, one: GroupMap, *, simulated: bool) -> list[Path]:
     """Write a group's maps as images, and their clusters as a table."""
     stem = file_label(name)
     for stale in folder.glob(f"{stem}_*") if folder.is_dir() else ():
@@ -177,9 +174,11 @@ def _save_map(folder: Path, name: str, one: GroupMap, *, simulated: bool) -> Non
         if stale.name.removeprefix(f"{stem}_").startswith(own):
             stale.unlink()
     places = MapPlaces(affine=one.affine, rows=one.rows, is_pair=one.is_pair)
+    written: list[Path] = []
     for key, values in one.images.items():
         path = folder / _map_name(stem, key, places.extension)
         write_place_map(path, values, places, name=f"{name}: {key}")
+        written += map_paths(path)
     about = {
         "Description": f"Group maps of {name} (Fisher z, or the statistic that stat- names)",
         "Images": list(one.images),
@@ -187,15 +186,16 @@ def _save_map(folder: Path, name: str, one: GroupMap, *, simulated: bool) -> Non
         "Simulated": simulated,
     }
     write_json(folder / f"{stem}.json", about)
+    written.append(folder / f"{stem}.json")
     if len(one.clusters.columns):
-        write_table(folder / f"{stem}_clusters.tsv", one.clusters)
         about = {
             "Description": f"Clusters of {name}: voxels that pass and share faces; coordinates in mm"
             if one.rows is None
             else f"Grayordinates of {name} that pass, by structure and sign, and their peak",
             "Simulated": simulated,
         }
-        write_json(folder / f"{stem}_clusters.json", about)
+        written += _write_pair(folder / f"{stem}_clusters.tsv", one.clusters, about)
+    return written
 
 
 def _map_name(stem: str, key: str, extension: str) -> str:
@@ -321,6 +321,7 @@ def load_results(output_dir: str | Path) -> Results:
             for name, keys in known.get("Maps", {}).items()
         },
         software=known["Software"],
+        made_from=known.get(MADE_FROM, {}).get("Analyses", {}),
     )
 
 

@@ -38,7 +38,7 @@ class Block:
     ``figure`` (panel), ``grid`` (panels side by side), ``table``, ``text``, ``notes`` (list),
     ``copy`` (text with a copy button), ``code``, ``heading``, ``download``, ``details`` (blocks
     under a summary; `opened` on the screen, `printed` on paper), ``live`` (an interactive form),
-    ``checklist`` (`checks`), ``links`` (a line, and a link to the page `name` called `title`).
+    ``links`` (a line, and a link to the page `name` called `title`).
     """
 
     kind: str
@@ -52,7 +52,6 @@ class Block:
     opened: bool = False
     printed: bool = False
     live: Live | None = None
-    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

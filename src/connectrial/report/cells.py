@@ -63,6 +63,10 @@ class Table:
         Whether a reader may sort and filter it.
     cards : bool
         Whether rows become cards on a narrow screen.
+    choices : tuple of str
+        Roles that a filter offers.
+    css : str
+        Class of a table that is neither sortable nor cards.
     """
 
     heads: tuple[tuple[str, str], ...]
@@ -72,6 +76,7 @@ class Table:
     filterable: bool = False
     cards: bool = False
     choices: tuple[str, ...] = field(default=())
+    css: str = ""
 
 
 def adjustment_words(text: object) -> str:

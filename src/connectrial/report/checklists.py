@@ -8,7 +8,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from connectrial.report.blocks import Block, Check, Section
+from connectrial.report.blocks import Block, Check, Section, table_block
+from connectrial.report.cells import Cell, Table
 from connectrial.results import Results
 
 NOT_STATED = "not stated"
@@ -53,7 +54,7 @@ def checklists_section(results: Results, sections: Sequence[Section]) -> Section
                 title=f"{one['name']}: {answered} of {asked} items stand on this page",
                 blocks=(
                     Block(kind="text", text=(f"Items in our own words, after {one['source']}.",)),
-                    Block(kind="checklist", title=str(one["name"]), checks=checks),
+                    table_block(_table(str(one["name"]), checks)),
                 ),
             )
         )
@@ -63,6 +64,22 @@ def checklists_section(results: Results, sections: Sequence[Section]) -> Section
         intro="Where each item of a guideline stands, as far as the study file and the data say. "
         "“Not stated” means that the authors have to say it; the guideline itself has the full wording.",
         blocks=tuple(blocks),
+    )
+
+
+def _table(name: str, checks: Sequence[Check]) -> Table:
+    rows = []
+    for check in checks:
+        words, link = (
+            ("", ((check.status, f"#{check.section}"),)) if check.section else (check.status, ())
+        )
+        where = Cell(text=words, links=link, sub=(check.note,) if check.note else ())
+        rows.append(("", (Cell(text=check.number), Cell(text=check.text), where)))
+    return Table(
+        heads=(("item", ""), ("what it asks", ""), ("where", "")),
+        rows=tuple(rows),
+        caption=name,
+        css="checks",
     )
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from connectrial.figures.charts import chart_concentration
 from connectrial.figures.exposure import plot_concentration
+from connectrial.report.association_panel import association_panel
 from connectrial.report.blocks import Block, Section, analysis_blocks, figure_block, table_block
 from connectrial.report.cells import plain_table
+from connectrial.report.live import chart
 from connectrial.report.panel import Panel
 from connectrial.report.source import table
 from connectrial.report.time_axis import time_axis_panel, visit_hours
@@ -26,6 +29,7 @@ def exposure_section(results: Results) -> Section | None:
         *figure_block(time_axis_panel(results)),
     ]
     for result in own:
+        blocks += figure_block(association_panel(results, result))
         blocks += analysis_blocks(results, result)
     people = table(results, "exposure")
     if people is not None:
@@ -53,15 +57,9 @@ def concentration_panel(results: Results) -> Panel | None:
     last = float(median["time_h"].max())
     top = float(median["ketamine_ng_ml"].max())
     measured = _measured(results, last)
-    figure = plot_concentration(
-        median,
-        _common_doses(results),
-        people=curves,
-        measured=measured,
-        scans_h={
-            name: h for name, h in visit_hours(results).items() if 0 <= h <= _ENDS_SHOWN * last
-        },
-    )
+    doses = _common_doses(results)
+    scans_h = {name: h for name, h in visit_hours(results).items() if 0 <= h <= _ENDS_SHOWN * last}
+    figure = plot_concentration(median, doses, people=curves, measured=measured, scans_h=scans_h)
     points = "" if measured is None else " Points are measured, enantiomers added up."
     return Panel(
         name="concentrations",
@@ -74,6 +72,14 @@ def concentration_panel(results: Results) -> Panel | None:
         data=curves,
         methods=next((one.methods for one in results.analyses if one.what == "exposure"), "")
         or "Concentrations of the compartment model that the study file names.",
+        live=chart(
+            chart_concentration(curves, measured=measured, doses=doses, scans_h=scans_h).to_dict(
+                validate=False
+            ),
+            title="Concentrations over time, by the model",
+            how="Point at a line for the person and the concentration of ketamine. Norketamine stands "
+            "in the static figure.",
+        ),
     )
 
 

@@ -13,6 +13,7 @@ from connectrial.figures.matrices import plot_edge_matrix, plot_matrices
 from connectrial.figures.numbers import as_float, format_interval, format_number, term_words
 from connectrial.figures.palette import CONTROL, LEVELS, POST, PRE
 from connectrial.figures.reliability import plot_retests
+from connectrial.report.live_forest import forest_live
 from connectrial.report.panel import Panel
 from connectrial.report.source import (
     controls_level,
@@ -134,6 +135,7 @@ def forest_panels(results: Results) -> list[Panel]:
                 methods="Estimates and intervals of the models of the sections below, not adjusted for "
                 "the number of tests.",
                 min_width_px=820,
+                live=forest_live(results, own.drop(columns=["label", "first"]), unit=str(unit)),
             )
         )
     return panels

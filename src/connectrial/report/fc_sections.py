@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from connectrial.figures.numbers import format_count, term_words
-from connectrial.report import fc_panels, live_forest, live_matrices, trial_panels
+from connectrial.report import fc_panels, live_matrices, trial_panels
 from connectrial.report.blocks import (
     Block,
     Section,
@@ -19,6 +19,7 @@ from connectrial.report.blocks import (
 from connectrial.report.cells import edges_table, estimates_table, plain_table
 from connectrial.report.network_panels import network_blocks
 from connectrial.report.source import stand_ins, table
+from connectrial.report.systems_panel import systems_panel
 from connectrial.results import Results
 
 _STRONGEST = 25
@@ -27,7 +28,8 @@ _IN_DOWNLOAD = 1000
 
 def hypotheses_section(results: Results) -> Section | None:
     """Show each hypothesis with every person, its means and its tests."""
-    blocks: list[Block] = []
+    named = [result for result in results.analyses if result.what == "network FC"]
+    blocks: list[Block] = [*figure_block(systems_panel(results))] if named else []
     for result in results.analyses:
         if result.what == "network FC":
             blocks.append(Block(kind="heading", title=result.title, name=result.role))
@@ -47,10 +49,7 @@ def effects_section(results: Results) -> Section | None:
         key="effects",
         title="All effects side by side",
         intro="Hypotheses, negative controls and sensitivities, with every df method.",
-        blocks=(
-            *live_block(live_forest.forest_live(results, panels)),
-            *(Block(kind="figure", panels=(panel,)) for panel in panels),
-        ),
+        blocks=tuple(Block(kind="figure", panels=(panel,)) for panel in panels),
     )
 
 

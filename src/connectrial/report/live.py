@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,10 +14,12 @@ SCRIPTS = (
     "live_core.js",
     "live_matrix.js",
     "live_people.js",
-    "live_forest.js",
     "live_slices.js",
     "live_brain.js",
+    "live_vega.js",
+    "live_surface.js",
 )
+_VIEW = re.compile(r"\bview_\d+\b")
 STYLES = ("live.css",)
 
 
@@ -27,7 +30,8 @@ class Live:
     Attributes
     ----------
     kind : str
-        Which script draws it: ``matrix``, ``people``, ``forest``, ``slices``, ``brain``.
+        Which script draws it: ``matrix``, ``people``, ``slices``, ``brain``, ``vega``,
+        ``surface``.
     title : str
         What it shows.
     how : str
@@ -47,6 +51,23 @@ class Live:
         return json.dumps(
             _plain(self.data), ensure_ascii=False, separators=(",", ":"), allow_nan=False
         )
+
+
+def chart(spec: Mapping[str, Any], *, title: str, how: str) -> Live:
+    """Return a chart of altair as an interactive form.
+
+    Parameters
+    ----------
+    spec : mapping
+        ``Chart.to_dict()``; its data lie inside.
+    title, how : str
+        What it shows, and how to work with it.
+    """
+    # altair counts its views from the start of the process; a page is the same every time.
+    text = json.dumps(_plain(spec), ensure_ascii=False)
+    names = {one: f"view_{i}" for i, one in enumerate(dict.fromkeys(_VIEW.findall(text)))}
+    text = _VIEW.sub(lambda found: names[found[0]], text)
+    return Live(kind="vega", title=title, how=how, data={"spec": json.loads(text)})
 
 
 def live_scripts() -> str:

@@ -1,60 +1,83 @@
-"""Data of the interactive forest: every tested effect with its interval, to be filtered and sorted."""
+"""The interactive forest: every tested effect with its interval, to be searched and filtered."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pandas as pd
 
+from connectrial.figures.linked_charts import chart_forest
 from connectrial.figures.numbers import as_float, df_name, term_words
-from connectrial.report.cells import adjustment_words
-from connectrial.report.live import Live
-from connectrial.report.panel import Panel
+from connectrial.report.live import Live, chart
 from connectrial.results import Results
 
+_MANY = 120  # rows of one unit beyond which the chart holds declared rows alone
 
-def forest_live(results: Results, panels: list[Panel]) -> Live | None:
-    """Return the interactive forest of what the static forests draw.
+
+def forest_live(results: Results, rows: pd.DataFrame, *, unit: str) -> Live:
+    """Return the chart of what one static forest draws.
 
     Parameters
     ----------
     results : Results
         For the titles of the analyses.
-    panels : list of Panel
-        Forests, one per unit, with their rows as data.
+    rows : pandas.DataFrame
+        Rows of the schema, all in one unit.
+    unit : str
+        That unit.
     """
-    drawn = [panel.data for panel in panels if panel.data is not None and len(panel.data)]
-    if not drawn:
-        return None
     titles = {result.name: result.title for result in results.analyses}
-    rows = [_row(row, titles) for row in pd.concat(drawn).to_dict("records")]
-    return Live(
-        kind="forest",
-        title="All tested effects, to be searched, filtered and sorted",
-        how="Rows of one unit share a scale; the dashed line is no effect. Filled dots are estimates by the "
-        "declared df method, open ones the same estimate by another method, or a sensitivity. A heading "
-        "sorts; estimates sort by size and sign.",
-        data={"rows": rows, "units": list(dict.fromkeys(str(row["unit"]) for row in rows))},
+    own = [_row(row, titles) for row in rows.to_dict("records")]
+    left_out = ""
+    if len(own) > _MANY:
+        declared = [row for row in own if row["declared"]]
+        left_out = (
+            f" Of {len(own)} rows those by the declared df method are here; the data hold all."
+        )
+        own = declared
+    frame = pd.DataFrame(_unique(own))
+    return chart(
+        chart_forest(frame, unit=unit).to_dict(validate=False),
+        title=f"All tested effects ({unit})" if unit else "All tested effects",
+        how="Circles are estimates by the declared df method, diamonds the same estimate by another "
+        "method, or a sensitivity; lines are intervals, the dashed line is no effect. Search for words, "
+        f"choose a role, or leave declared rows alone; point at a row for its numbers.{left_out}",
     )
 
 
 def _row(row: dict[Any, Any], titles: dict[str, str]) -> dict[str, Any]:
-    adjusted = as_float(row["p_adjusted"])
+    title = titles.get(str(row["analysis"]), str(row["analysis"]))
+    named = re.sub(r" \(.*\)$", "", title)
+    outcome = str(row["outcome"])
+    words = named if outcome in named or not outcome else f"{named}, {outcome}"
+    declared = bool(row["declared"]) and row["role"] != "sensitivity"
+    method = df_name(row["df_method"])
+    note = str(row["flags"]).split("; ")[0]
+    label = f"{words}: {term_words(row['term'], row['kind'])}"
+    if not declared:
+        beside = note if row["role"] == "sensitivity" else f"{method} df"
+        label = f"{label} · {beside}"
     return {
-        "title": titles.get(str(row["analysis"]), str(row["analysis"])),
-        "outcome": str(row["outcome"]),
-        "term": term_words(row["term"], row["kind"]),
+        "label": label,
         "role": str(row["role"]),
-        "family": str(row["family"]),
-        "method": df_name(row["df_method"]),
-        "declared": bool(row["declared"]) and row["role"] != "sensitivity",
-        "unit": str(row["unit"]),
+        "method": method,
+        "declared": declared,
         "estimate": as_float(row["estimate"]),
         "low": as_float(row["ci_low"]),
         "high": as_float(row["ci_high"]),
         "df": as_float(row["df"]),
         "p": as_float(row["p"]),
-        "adjusted": adjusted,
-        "adjustment": adjustment_words(row["adjustment"]) if adjusted == adjusted else "",
-        "flags": str(row["flags"]),
+        "adjusted": as_float(row["p_adjusted"]),
+        "note": str(row["flags"]),
     }
+
+
+def _unique(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Tell labels that occur again apart: a chart would put their rows into one line."""
+    seen: dict[str, int] = {}
+    made = []
+    for row in rows:
+        n = seen[row["label"]] = seen.get(row["label"], 0) + 1
+        made.append({**row, "label": f"{row['label']} ({n})"} if n > 1 else row)
+    return made

@@ -6,7 +6,10 @@ import re
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from connectrial.data import Grayordinates
+from connectrial.figures.brains import HEMISPHERES, on_cortex, plot_glass_maps, plot_surface_maps
 from connectrial.figures.maps import MapRow, plot_map_slices
 from connectrial.figures.numbers import format_count, term_words
 from connectrial.report.blocks import (
@@ -19,12 +22,14 @@ from connectrial.report.blocks import (
 )
 from connectrial.report.cells import plain_table
 from connectrial.report.live_slices import slices_live
+from connectrial.report.live_surface import packed_cortex, surface_live
 from connectrial.report.panel import Panel
 from connectrial.report.profile_blocks import profile_blocks
 from connectrial.report.source import places, visits
 from connectrial.results import GroupMap, Result, Results
 
 _LISTED = 20
+_FSAVERAGE5 = 10_242  # points of each hemisphere
 _MEAN = re.compile(r"visit-(.+)_stat-mean")
 _CHANGE = re.compile(r"visit-(.+)_from-(.+)_stat-difference")
 
@@ -40,7 +45,8 @@ def maps_section(results: Results) -> Section | None:
             continue
         blocks.append(Block(kind="heading", title=result.title, name=result.role))
         if drawn is not None:
-            blocks += _drawn(results, result, drawn)
+            held = any(block.live is not None and block.live.kind == "surface" for block in blocks)
+            blocks += _drawn(results, result, drawn, first=not held)
         if result.notes:
             blocks.append(Block(kind="notes", text=notes_of(result)))
         blocks += [
@@ -64,18 +70,21 @@ def _title(results: Results) -> str:
     return "Maps over voxels" if on_voxels else "Maps over grayordinates"
 
 
-def _drawn(results: Results, result: Result, drawn: GroupMap) -> list[Block]:
+def _drawn(results: Results, result: Result, drawn: GroupMap, *, first: bool) -> list[Block]:
     blocks: list[Block] = []
+    blocks += _on_surface(results, result, drawn, first=first)
     if drawn.rows is None and drawn.affine is not None:
         shown = map_rows(results, result, drawn)
         blocks += live_block(slices_live(result.title, shown, drawn.affine))
     blocks += [Block(kind="figure", panels=(panel,)) for panel in _panels(results, result, drawn)]
     if drawn.rows is not None:
         blocks.append(_by_structure(results, result, drawn))
+    if drawn.rows is not None and not on_fsaverage5(drawn.rows):
         files = ".shape.gii" if drawn.is_pair else ".dscalar.nii"
         note = (
-            f"The maps lie on grayordinates and are not drawn here, because no surface comes with "
-            f"them; wb_view and other viewers show the {files} files in group/maps on a mesh."
+            f"The maps lie on grayordinates and are not drawn here: the one surface that comes with this "
+            f"software is fsaverage5 (10,242 points a side), and theirs is "
+            f"another; wb_view and other viewers show the {files} files in group/maps on a mesh."
         )
         blocks.append(Block(kind="text", text=(note,)))
     counts = result.estimates[result.estimates["role"] == "exploratory"]
@@ -97,6 +106,67 @@ def _drawn(results: Results, result: Result, drawn: GroupMap) -> list[Block]:
             )
         )
     return blocks
+
+
+def _on_surface(results: Results, result: Result, drawn: GroupMap, *, first: bool) -> list[Block]:
+    """Draw maps on the cortex: in a viewer that turns, and as a figure."""
+    rows = map_rows(results, result, drawn)
+    on_grid = drawn.rows is None and drawn.affine is not None
+    if not rows or not (on_grid or (drawn.rows is not None and on_fsaverage5(drawn.rows))):
+        return []
+    maps = {row.title: (row.scale, _sides(row.values, drawn)) for row in rows}
+    if not any(np.isfinite(sides[side]).any() for _, sides in maps.values() for side in sides):
+        return []
+    live = surface_live(result.title, maps, meshes=packed_cortex() if first else None)
+    words = "; ".join(maps)
+    how = "Rows of one scale share their colours; grey is cortex without a value. "
+    if on_grid and drawn.affine is not None:
+        figure = plot_glass_maps(rows, drawn.affine)
+        title = f"{result.title}: glass brain"
+        how += "Seen from the left, behind, the right and above, the largest value along each line of sight."
+    else:
+        figure = plot_surface_maps(maps)
+        title = f"{result.title}: on the inflated cortex"
+        how += "Each hemisphere from outside and from inside."
+    return [
+        *live_block(live),
+        Block(
+            kind="figure",
+            panels=(
+                Panel(
+                    name=f"brain {result.name}",
+                    title=title,
+                    how=how,
+                    alt=f"Maps on the brain: {words}.",
+                    figure=figure,
+                    data=_summary(rows),
+                    methods=result.methods or "Maps of the group, without a model.",
+                    min_width_px=620,
+                ),
+            ),
+        ),
+    ]
+
+
+def on_fsaverage5(rows: Grayordinates) -> bool:
+    """Tell whether the cortex of these grayordinates is fsaverage5's, by its number of points."""
+    sides = [rows.n_vertices.get(name) for name in ("CORTEX_LEFT", "CORTEX_RIGHT")]
+    return sides == [_FSAVERAGE5, _FSAVERAGE5]
+
+
+def _sides(values: NDArray[np.float32], drawn: GroupMap) -> dict[str, NDArray[np.float32]]:
+    """Return a map's values by hemisphere: sampled from a volume, or put where they belong."""
+    if drawn.rows is None:
+        assert drawn.affine is not None  # noqa: S101 - the caller has looked
+        return on_cortex(values, drawn.affine)
+    found = {}
+    for side in HEMISPHERES:
+        name = f"CORTEX_{side.upper()}"
+        here = drawn.rows.structure == list(drawn.rows.structures).index(name)
+        laid = np.full(_FSAVERAGE5, np.nan, dtype=np.float32)
+        laid[drawn.rows.vertex[here]] = values[here]
+        found[side] = laid
+    return found
 
 
 def _by_structure(results: Results, result: Result, drawn: GroupMap) -> Block:

@@ -15,12 +15,14 @@ from markupsafe import Markup
 
 from connectrial.figures.svg import figure_svg
 from connectrial.report.blocks import Section
-from connectrial.report.cells import tsv_link
+from connectrial.report.cells import Table, tsv_link
+from connectrial.report.gt_tables import table_html
 from connectrial.report.identifiers import without_hidden
+from connectrial.report.libraries import library_scripts
 from connectrial.report.live import live_scripts, live_styles
 from connectrial.report.live_people import with_people
 from connectrial.report.panel import Panel
-from connectrial.report.sections import build_sections, section_panels
+from connectrial.report.sections import build_sections, section_forms, section_panels
 from connectrial.report.source import stand_ins, without_marks
 from connectrial.results import Results
 
@@ -79,6 +81,7 @@ def render_sections(results: Results, sections: Sequence[Section]) -> str:
         "report.html",
         styles=[_template("report.css"), live_styles()],
         scripts=[_template("report.js"), live_scripts()],
+        libraries=library_scripts(section_forms(list(sections))),
         head=head,
         sections=sections,
     )
@@ -89,6 +92,7 @@ def render_page(
     *,
     styles: Sequence[str],
     scripts: Sequence[str],
+    libraries: Sequence[str] = (),
     **values: Any,  # noqa: ANN401 - whatever the template shows
 ) -> str:
     """Render a template of ours with its style, its script and a policy that allows no other.
@@ -99,6 +103,8 @@ def render_page(
         Name of the template, which shows `policy`, `css`, `js` and `values`.
     styles, scripts : sequence of str
         Files of our own, joined to one style and one script.
+    libraries : sequence of str
+        Scripts of others, each in an element of its own before it, for templates that show them.
     **values
         What the template shows; text in it is escaped.
 
@@ -111,9 +117,10 @@ def render_page(
         _environment()
         .get_template(template)
         .render(
-            policy=content_policy(scripts=[js], styles=[css]),
+            policy=content_policy(scripts=[*libraries, js], styles=[css]),
             css=Markup(css),  # noqa: S704 - our own file
             js=Markup(js),  # noqa: S704 - our own file
+            libraries=[Markup(one) for one in libraries],  # noqa: S704 - made by libraries.py
             **values,
         )
     )
@@ -197,6 +204,11 @@ def _svg(panel: Panel) -> Markup:
     return Markup(with_people(drawn))  # noqa: S704
 
 
+def _table(table: Table) -> Markup:
+    cell_inside: Any = getattr(_environment().get_template("macros.html").module, "cell_inside")  # noqa: B009
+    return table_html(table, inside=cell_inside)
+
+
 def _template(name: str) -> str:
     return (files("connectrial") / "templates" / name).read_text(encoding="utf-8")
 
@@ -213,5 +225,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"svg": _svg, "tsv": tsv_link, "slug": slug}
+    environment.filters |= {"svg": _svg, "tsv": tsv_link, "slug": slug, "gt": _table}
     return environment

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from connectrial.report.live import Live
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -39,6 +41,8 @@ class Panel:
         What was drawn, where it is several tables: words for each, and the table with its index.
     min_width_px : int
         Below this width it scrolls sideways and does not shrink any more.
+    live : Live or None
+        The same data as a chart that answers to the reader; the drawing then stands below it, folded.
     """
 
     name: str
@@ -52,3 +56,4 @@ class Panel:
     methods: str = ""
     parts: tuple[tuple[str, pd.DataFrame], ...] = ()
     min_width_px: int = 480
+    live: Live | None = None

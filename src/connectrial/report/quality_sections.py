@@ -9,7 +9,14 @@ import pandas as pd
 from connectrial.figures.numbers import as_float, format_interval, format_number, format_p
 from connectrial.figures.quality import MEASURES
 from connectrial.report import quality_panels, trial_panels
-from connectrial.report.blocks import Block, Section, analysis_blocks, figure_block, table_block
+from connectrial.report.blocks import (
+    Block,
+    Section,
+    analysis_blocks,
+    figure_block,
+    live_block,
+    table_block,
+)
 from connectrial.report.cells import Cell, Table, plain_table
 from connectrial.report.scan_links import page_links
 from connectrial.report.source import table
@@ -30,7 +37,11 @@ def quality_section(results: Results) -> Section | None:
     """Show how good the scans are, by visit and arm or group, and what that may do to FC."""
     panels = trial_panels.quality_panels(results)
     blocks = [*_warnings(results), *_motion_note(results), *_tests(results)]
-    blocks += [Block(kind="grid", panels=tuple(panels))] if panels else []
+    blocks += live_block(trial_panels.quality_chart(results))
+    if panels:
+        grid = Block(kind="grid", panels=tuple(panels))
+        title = "Each measure by itself, with its data"
+        blocks.append(Block(kind="details", title=title, blocks=(grid,), printed=True))
     regions = tuple(quality_panels.region_panels(results))
     blocks += [Block(kind="figure", panels=(panel,)) for panel in regions]
     blocks += figure_block(quality_panels.qc_fc_panel(results))

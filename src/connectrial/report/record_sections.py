@@ -7,6 +7,7 @@ import pandas as pd
 from connectrial.report import methods
 from connectrial.report.blocks import Block, Section, notes_of, table_block
 from connectrial.report.cells import estimates_table, plain_table
+from connectrial.report.results_text import results_text
 from connectrial.results import ROLES, Results
 
 
@@ -62,14 +63,16 @@ def estimates_section(results: Results) -> Section | None:
 
 
 def methods_section(results: Results) -> Section | None:
-    """Write the methods, with the references they need."""
+    """Write methods and results for a paper, with the references they need."""
     text, keys = methods.methods_text(results)
     blocks = [Block(kind="copy", title="Methods", text=tuple(text))] if text else []
+    found = results_text(results)
+    blocks += [Block(kind="copy", title="Results", text=tuple(found))] if found else []
     references = methods.references(keys)
     if references:
         blocks.append(Block(kind="references", title="References", text=tuple(references)))
     blocks.append(Block(kind="copy", title="How to cite", text=(methods.how_to_cite(results),)))
-    return Section(key="methods", title="Methods", blocks=tuple(blocks))
+    return Section(key="methods", title="Methods and results in words", blocks=tuple(blocks))
 
 
 def provenance_section(results: Results) -> Section | None:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib as mpl
 
+from connectrial._version import __version__
 from connectrial.figures.palette import STYLE
 from connectrial.figures.svg import METADATA, alone
-from connectrial.io.files import write_atomic
-from connectrial.io.ids import codes_for
+from connectrial.io.files import remove_file, write_atomic
+from connectrial.io.ids import IDS_FILE, codes_for
 from connectrial.io.outputs import file_label
+from connectrial.io.provenance import digest_file, read_json, write_json
 from connectrial.report.cells import tsv_text
 from connectrial.report.identifiers import people_named, with_codes, without_hidden
 from connectrial.report.methods import known_references, methods_text
@@ -21,7 +23,7 @@ from connectrial.report.page import figure_name, page_sections, render_sections
 from connectrial.report.panel import Panel
 from connectrial.report.saving_pages import gather_pages, remove_pages, save_pages
 from connectrial.report.scan_links import with_pages
-from connectrial.report.scan_views import pages_table
+from connectrial.report.scan_views import PEOPLE_FOLDER, SCANS_PAGE, pages_table
 from connectrial.report.sections import section_panels
 from connectrial.results import Results
 
@@ -78,6 +80,7 @@ def save_report(
         The folder cannot be written to, or ``ids.tsv`` is damaged.
     """
     out = Path(output_dir)
+    remove_file(_note(out))
     files, codes = results.tables.get("scan_files"), {}
     if identifiers == "codes":
         codes = codes_for(out, people_named(results))
@@ -89,19 +92,70 @@ def save_report(
         results = with_pages(results, pages_table(list(found.people)))
     else:
         remove_pages(out)
-    page = out / "report.html"
     sections = page_sections(results)
-    write_atomic(page, render_sections(results, sections))
+    written: list[Path] = []
     for panel in section_panels(sections):
-        _save_panel(panel, out / "group" / "figures", simulated=bool(results.plan.get("simulated")))
+        simulated = bool(results.plan.get("simulated"))
+        written += _save_panel(panel, out / "group" / "figures", simulated=simulated)
     paragraphs, keys = methods_text(results)
-    write_atomic(out / "logs" / "CITATION.md", citation_markdown(results, paragraphs, keys))
-    write_atomic(out / "logs" / "CITATION.bib", citation_bibtex(keys))
+    logs = out / "logs"
+    written.append(write_atomic(logs / "CITATION.md", citation_markdown(results, paragraphs, keys)))
+    written.append(write_atomic(logs / "CITATION.bib", citation_bibtex(keys)))
+    # The page comes last: where it stands, everything that it speaks of stands beside it.
+    page = write_atomic(out / "report.html", render_sections(results, sections))
+    if pages:
+        written += [*(out / PEOPLE_FOLDER).glob("*.html"), *out.glob(SCANS_PAGE)]
+    hashes = {path.relative_to(out).as_posix(): digest_file(path) for path in (*written, page)}
+    write_json(_note(out), {"MadeFrom": _shown(out, identifiers, pages=pages), "Files": hashes})
     return page
 
 
-def _save_panel(panel: Panel, folder: Path, *, simulated: bool) -> None:
+def current_report(
+    output_dir: str | Path, *, identifiers: Identifiers = "codes", pages: bool = True
+) -> Path | None:
+    """Return the page of an earlier run, if it and its figures show the results as they are saved.
+
+    Parameters
+    ----------
+    output_dir : str or Path
+        The run's folder.
+    identifiers : {"codes", "keep"}
+        As they are wanted now.
+    pages : bool
+        Whether people's pages are wanted now.
+
+    Returns
+    -------
+    Path or None
+        None where the page must be made.
+    """
+    out = Path(output_dir)
+    known = read_json(_note(out))
+    if known is None or known.get("MadeFrom") != _shown(out, identifiers, pages=pages):
+        return None
+    files: dict[str, str] = known["Files"]
+    whole = all(
+        (out / name).is_file() and digest_file(out / name) == digest
+        for name, digest in files.items()
+    )
+    return out / "report.html" if whole else None
+
+
+def _note(out: Path) -> Path:
+    return out / "logs" / "report.json"
+
+
+def _shown(out: Path, identifiers: Identifiers, *, pages: bool) -> dict[str, str]:
+    """Say what a page shows: the saved results, which vouch for their tables, and the codes."""
+    parts = {"identifiers": identifiers, "pages": str(pages), "version": __version__}
+    for path in (out / "group" / "results.json", out / IDS_FILE):
+        parts[path.name] = digest_file(path) if path.is_file() else ""
+    return parts
+
+
+def _save_panel(panel: Panel, folder: Path, *, simulated: bool) -> list[Path]:
     """Write a figure in each form, and what was drawn beside it."""
+    written: list[Path] = []
     name = figure_name(panel)
     figure = panel.figure
     if figure is not None:
@@ -109,13 +163,17 @@ def _save_panel(panel: Panel, folder: Path, *, simulated: bool) -> None:
         if simulated:
             figure.text(0.995, 0.005, "simulated data", ha="right", va="bottom", fontsize=7)
         for ending in ENDINGS:
-            write_atomic(folder / f"{name}.{ending}", figure_bytes(figure, ending, name=name))
+            content = figure_bytes(figure, ending, name=name)
+            written.append(write_atomic(folder / f"{name}.{ending}", content))
     elif panel.svg:
-        write_atomic(folder / f"{name}.svg", alone(panel.svg))
+        written.append(write_atomic(folder / f"{name}.svg", alone(panel.svg)))
     if panel.data is not None:
-        write_atomic(folder / f"{name}.tsv", tsv_text(panel.data, index=panel.index))
+        text = tsv_text(panel.data, index=panel.index)
+        written.append(write_atomic(folder / f"{name}.tsv", text))
     for words, part in panel.parts:
-        write_atomic(folder / f"{name}_{file_label(words)}.tsv", tsv_text(part, index=True))
+        path = folder / f"{name}_{file_label(words)}.tsv"
+        written.append(write_atomic(path, tsv_text(part, index=True)))
+    return written
 
 
 def figure_bytes(figure: Figure, ending: str, *, name: str) -> bytes:

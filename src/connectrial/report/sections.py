@@ -15,6 +15,7 @@ from connectrial.report import (
 )
 from connectrial.report.blocks import Block, Section
 from connectrial.report.checklists import checklists_section
+from connectrial.report.live import Live
 from connectrial.report.live_people import number_people, offer_people
 from connectrial.report.panel import Panel
 from connectrial.results import Results
@@ -56,6 +57,20 @@ def _before_provenance(sections: list[Section]) -> int:
     """Return where the checklists stand: after the methods, before the provenance."""
     keys = [section.key for section in sections]
     return keys.index("provenance") if "provenance" in keys else len(keys)
+
+
+def section_forms(sections: list[Section]) -> list[Live]:
+    """Return the interactive forms of all sections in order."""
+
+    def inside(blocks: tuple[Block, ...]) -> list[Live]:
+        found: list[Live] = []
+        for block in blocks:
+            found += [block.live] if block.live is not None else []
+            found += [panel.live for panel in block.panels if panel.live is not None]
+            found += inside(block.blocks)
+        return found
+
+    return [form for section in sections for form in inside(section.blocks)]
 
 
 def section_panels(sections: list[Section]) -> list[Panel]:

@@ -6,25 +6,22 @@ import pandas as pd
 
 from connectrial.figures.availability import STATES, plot_availability
 from connectrial.figures.balance import plot_balance
-from connectrial.figures.clinical import plot_course, plot_rates
 from connectrial.figures.flow import describe_flow, draw_flow
+from connectrial.figures.linked_charts import chart_quality
 from connectrial.figures.numbers import format_number
 from connectrial.figures.quality import MEASURES, plot_quality
+from connectrial.report.live import Live, chart
 from connectrial.report.panel import Panel
 from connectrial.report.source import (
     NOT_STATED,
-    factor_of,
     factors,
-    patients_level,
     places,
     split_factor,
     table,
-    under_each_treatment,
-    visit_days,
     visits,
     with_factors,
 )
-from connectrial.results import Result, Results
+from connectrial.results import Results
 
 
 def flow_panel(results: Results) -> Panel | None:
@@ -118,157 +115,6 @@ def _by_completeness(seen: pd.DataFrame, people: list[str]) -> list[str]:
     return sorted(people, key=lambda subject: -float(score.get(subject, 0)))
 
 
-def course_panels(results: Results) -> list[Panel]:
-    """Draw each scale over visits."""
-    scores = table(results, "scores")
-    if scores is None:
-        return []
-    ready = with_factors(results, scores.dropna(subset=["score", "visit"]))
-    if "treatment" in ready:
-        # A course of each treatment is one of people who were given it.
-        patients = patients_level(results)
-        ready = ready if patients is None else ready[ready["group"].astype(str) == patients]
-        ready = under_each_treatment(results, ready)
-    panels = []
-    for scale in dict.fromkeys(ready["scale"].astype(str)):
-        own = ready[ready["scale"].astype(str) == scale]
-        panel = _course_panel(results, own, scale)
-        if panel is not None:
-            panels.append(panel)
-    return panels
-
-
-def _course_panel(results: Results, own: pd.DataFrame, scale: str) -> Panel | None:
-    order = [*visits(results), *dict.fromkeys(own["visit"].astype(str))]
-    order = list(dict.fromkeys(order))
-    analysis = _score_analysis(results, scale)
-    means, source = _score_means(results, scale, analysis)
-    factor, levels = split_factor(results, own)
-    if analysis is not None and means is analysis.means:
-        factor, levels = factor_of(results, analysis)
-    elif means is not None and len(means):
-        named = [str(n) for n in means["by_factor"].dropna().unique() if str(n)]
-        factor = named[0] if named else None
-        levels = factors(results).get(factor, []) if factor else []
-    present = [visit for visit in order if (own["visit"].astype(str) == visit).any()]
-    section = (results.study.get("scales") or {}).get(scale) or {}
-    better = section.get("better")
-    scanned = _scan_visits(results)
-    figure = plot_course(
-        own,
-        means,
-        visits=present,
-        scale=scale,
-        unit=str(section.get("unit") or ""),
-        by=factor,
-        levels=levels,
-        days=visit_days(results),
-        scan_visits=[visit for visit in present if visit in scanned],
-    )
-    how = "Thin lines are people (open circles: seen once)."
-    if source:
-        how += f" Thick lines are {source} means with their intervals."
-    if better:
-        how += f" {str(better).capitalize()} is better."
-    n_people = own["subject"].nunique()
-    return Panel(
-        name=f"course {scale}",
-        title=f"{scale} over time",
-        how=how,
-        alt=f"{scale} of {n_people} people at {', '.join(present)}"
-        + (f", coloured by {factor}" if factor else "")
-        + ".",
-        figure=figure,
-        data=own[[c for c in ("subject", "visit", "scale", "score", factor) if c in own.columns]],
-        methods=_course_methods(analysis, source),
-    )
-
-
-def _course_methods(analysis: Result | None, source: str) -> str:
-    if source == "model-based" and analysis is not None and analysis.methods:
-        return analysis.methods
-    if source:
-        return "Means and 95 % t intervals of everybody who has a score at the visit; no model."
-    return "Scores as they were recorded; no model."
-
-
-def _score_analysis(results: Results, scale: str) -> Result | None:
-    for result in results.analyses:
-        if result.what == "score" and result.outcome == scale and result.means is not None:
-            return result
-    return None
-
-
-def _score_means(
-    results: Results, scale: str, analysis: Result | None
-) -> tuple[pd.DataFrame | None, str]:
-    """Return means of a scale and whose they are: observed ones first, they need no model."""
-    listed = table(results, "score_means")
-    if listed is not None:
-        own = listed[listed["scale"].astype(str) == scale]
-        if len(own):
-            return own, "observed"
-    if analysis is None or analysis.means is None or not len(analysis.means):
-        return None, ""
-    # A model of change draws no means of scores.
-    if analysis.design.get("outcome") == "change" or "change" in analysis.title.lower():
-        return None, ""
-    modelled = (analysis.means["source"].astype(str) == "model").any()
-    return analysis.means, "model-based" if modelled else "observed"
-
-
-def _scan_visits(results: Results) -> set[str]:
-    for name in ("visit_fc", "scans"):
-        listed = table(results, name)
-        if listed is not None and "visit" in listed.columns:
-            return set(listed["visit"].dropna().astype(str))
-    return set()
-
-
-def rates_panel(results: Results) -> Panel | None:
-    """Draw response, remission and the like with their intervals."""
-    rows = []
-    for result in results.analyses:
-        if result.role == "quality":
-            continue
-        own = result.estimates
-        own = own[(own["kind"] == "proportion") & own["estimate"].notna()]
-        several = result.what == "response" and own["analysis_set"].nunique() > 1
-        for row in own.to_dict("records"):
-            met = round(float(row["estimate"]) * float(row["n_subjects"]))
-            title = str(row["outcome"] or result.title)
-            term = str(row["term"])
-            # "response, ketamine" says already what it is a share of.
-            named = term.startswith(title) or term in (result.name, "")
-            label = (term or title) if named else f"{title}: {term}"
-            if several:
-                label += f" ({row['analysis_set']})"
-            rows.append(
-                {
-                    "label": label,
-                    "estimate": row["estimate"],
-                    "ci_low": row["ci_low"],
-                    "ci_high": row["ci_high"],
-                    "text": f"{met} of {row['n_subjects']} ({100 * float(row['estimate']):.0f} %)",
-                }
-            )
-    if not rows:
-        return None
-    rates = pd.DataFrame(rows)
-    words = "; ".join(f"{row['label']}: {row['text']}" for row in rows)
-    return Panel(
-        name="rates",
-        title="Response and remission",
-        how="Dots are shares of people with a known outcome, lines their intervals; the counts "
-        "stand on the right.",
-        alt=words + ".",
-        figure=plot_rates(rates),
-        data=rates,
-        methods=next((one.methods for one in results.analyses if one.what == "response"), "")
-        or "Shares of people with their confidence intervals.",
-    )
-
-
 def quality_panels(results: Results) -> list[Panel]:
     """Draw each measure of scan quality by visit and arm or group."""
     quality = table(results, "quality")
@@ -309,6 +155,39 @@ def quality_panels(results: Results) -> list[Panel]:
             )
         )
     return panels
+
+
+def quality_chart(results: Results) -> Live | None:
+    """Return the measures of scan quality as linked charts; None where nothing varies."""
+    quality = table(results, "quality")
+    if quality is None:
+        return None
+    ready = with_factors(results, quality)
+    known = {
+        name: list(levels)
+        for name, levels in factors(results).items()
+        if name in ready.columns and ready[name].notna().any()
+    }
+    measures = {}
+    for measure, words in MEASURES.items():
+        if measure in ready.columns:
+            values = pd.to_numeric(ready[measure], errors="coerce").dropna()
+            if len(values) and values.min() < values.max():
+                measures[measure] = words
+    if not measures:
+        return None
+    order = list(dict.fromkeys([*places(results), *visits(results)]))
+    shown = ready[ready["visit"].notna()]
+    limits = {name: limit for name in measures if (limit := _limit(results, name)) is not None}
+    return chart(
+        chart_quality(shown, measures=measures, visits=order, factors=known, limits=limits).to_dict(
+            validate=False
+        ),
+        title="Scan quality by visit, one person in all measures",
+        how="Dots are scans. Point at a dot: the same person stands out in every panel. "
+        + ("Choose by which factor dots are coloured. " if len(known) > 1 else "")
+        + ("Dashed lines are the limits of the study file." if limits else ""),
+    )
 
 
 _LIMITS = {

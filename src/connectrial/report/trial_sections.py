@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from connectrial.report import trial_panels, trial_tables
+from connectrial.report import clinical_panels, trial_panels, trial_tables
 from connectrial.report.blocks import (
     Block,
     Section,
@@ -188,16 +188,25 @@ def _joined(names: pd.Series) -> str:
 
 def clinical_section(results: Results) -> Section | None:
     """Show scores over visits, response and remission, and their models."""
-    courses = tuple(trial_panels.course_panels(results))
+    courses = tuple(clinical_panels.course_panels(results))
     blocks = [Block(kind="grid" if len(courses) > 1 else "figure", panels=courses)]
     blocks = blocks if courses else []
-    blocks += figure_block(trial_panels.rates_panel(results))
-    for result in results.analyses:
-        shown = ("score", "response", "arms", "time to event", "volumes")
-        if result.what in shown and (len(result.estimates) or result.notes):
-            blocks += analysis_blocks(results, result)
+    blocks += figure_block(clinical_panels.waterfall_panel(results))
+    blocks += figure_block(clinical_panels.rates_panel(results))
+    blocks += clinical_panels.endpoint_table(results)
+    shown = ("score", "response", "arms", "time to event", "volumes")
+    done = [one for one in results.analyses if one.what in shown]
+    done = [one for one in done if len(one.estimates) or one.notes]
+    endpoints = [one for one in done if one.what == "response"]
+    for result in done:
         if result.what == "volumes":
             blocks += figure_block(volumes_panel(results, result))
+        if result.what != "response":
+            blocks += analysis_blocks(results, result)
+    if endpoints:
+        inner = [block for one in endpoints for block in analysis_blocks(results, one)]
+        title = "Each endpoint with its tests, sentences and notes"
+        blocks.append(Block(kind="details", title=title, blocks=tuple(inner)))
     blocks += trial_tables.outcome_tables(results)
     return Section(key="clinical", title="Clinical course", blocks=tuple(blocks))
 

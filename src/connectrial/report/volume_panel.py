@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from connectrial.figures.charts import chart_association
 from connectrial.figures.numbers import format_number, format_p
 from connectrial.figures.scatter import plot_scatter
+from connectrial.report.live import chart
 from connectrial.report.panel import Panel
 from connectrial.report.source import table
 from connectrial.results import Result, Results
@@ -48,4 +50,21 @@ def volumes_panel(results: Results, result: Result) -> Panel | None:
         methods=result.methods,
         data=shown,
         min_width_px=520,
+        live=chart(
+            chart_association(
+                pd.DataFrame(
+                    {
+                        "subject": shown["subject"].astype(str),
+                        "term": pairs["panel"],
+                        "x": pairs["x"],
+                        "y": pairs["y"],
+                        "x_name": "volume (‰ of intracranial)",
+                        "y_name": f"{words} of {section.get('scale', 'the score')}",
+                    }
+                ).dropna(subset=["x", "y"]),
+                words={term: title.partition("\n")[2] for term, title in titles.items()},
+            ).to_dict(validate=False),
+            title=result.title,
+            how="Point at a dot: the same person stands out in every panel.",
+        ),
     )

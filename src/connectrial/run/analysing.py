@@ -352,8 +352,12 @@ def adjust_families(plan: Plan, results: Sequence[Result]) -> list[Result]:
 
 
 def mark_simulated(result: Result) -> Result:
-    """Say in every row of an analysis that its data are simulated."""
-    flags = [f"{flag}; simulated data".removeprefix("; ") for flag in result.estimates["flags"]]
+    """Say in every row of an analysis that its data are simulated; once, if it was said before."""
+    mark = "simulated data"
+    flags = [
+        flag if flag.endswith(mark) else f"{flag}; {mark}".removeprefix("; ")
+        for flag in result.estimates["flags"]
+    ]
     return _with_estimates(result, result.estimates.assign(flags=flags))
 
 

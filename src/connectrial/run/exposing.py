@@ -215,8 +215,7 @@ def correlate_exposure(plan: Plan, one: PlannedAnalysis, visit_fc: pd.DataFrame)
     assert section is not None  # noqa: S101 - planned only with it
     response = next(item for item in section.response if item.name == one.name)
     people = one.rows.set_index("subject")
-    change = people["change"] if "change" in people else _fc_change(visit_fc, one, response)
-    change = change.reindex(people.index)
+    change = change_of(one, response, visit_fc)
     rows: list[dict[str, Any]] = []
     notes = list(one.notes)
     for method in (response.method, "spearman" if response.method == "pearson" else "pearson"):
@@ -268,6 +267,16 @@ _CELLS = (
 
 def _is_missing(cell: object) -> bool:
     return cell is None or (isinstance(cell, float) and np.isnan(cell))
+
+
+def change_of(
+    one: PlannedAnalysis, response: ExposureResponseSection, visit_fc: pd.DataFrame
+) -> pd.Series:
+    """Return the change of score or network FC of everybody in an analysis of exposure, by subject."""
+    people = one.rows.set_index("subject")
+    change = people["change"] if "change" in people else _fc_change(visit_fc, one, response)
+    by_person: pd.Series = change.reindex(people.index)
+    return by_person
 
 
 def _fc_change(

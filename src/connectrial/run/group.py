@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from connectrial._version import __version__
 from connectrial.errors import InputError
+from connectrial.io.edge_rows import EdgeRows
 from connectrial.plan import Plan, PlannedAnalysis
 from connectrial.plan.variants import variant_words
 from connectrial.results import GroupMap, Result, Results
@@ -27,7 +31,9 @@ from connectrial.run.clinical import analyse_arms, analyse_times, analyse_volume
 from connectrial.run.edge_sets import analyse_edge_set
 from connectrial.run.exploring import analyse_edges
 from connectrial.run.exposing import correlate_exposure, describe_exposure
+from connectrial.run.group_parts import Earlier, analysis_key
 from connectrial.run.group_tables import group_tables, visit_facts
+from connectrial.run.making_of import made_from
 from connectrial.run.map_analysis import analyse_map
 from connectrial.run.motion_effects import analyse_motion, wants_qc_fc
 from connectrial.run.participant import Progress
@@ -36,8 +42,8 @@ from connectrial.run.quality_tables import quality_table, region_table, ruled_ou
 from connectrial.run.quality_tests import analyse_quality, batch_table
 from connectrial.run.responding import analyse_response, analyse_treatments
 from connectrial.run.safety import analyse_side_effects
-from connectrial.run.session_jobs import SessionJob, SessionOutcome, made_from
-from connectrial.run.session_values import SessionValues
+from connectrial.run.session_jobs import SessionJob, SessionOutcome
+from connectrial.run.session_values import SessionValues, read_sessions
 from connectrial.trial.visits import average_sessions
 
 _log = logging.getLogger(__name__)
@@ -48,8 +54,10 @@ def analyse_group(
     jobs: Sequence[SessionJob],
     outcomes: Sequence[SessionOutcome],
     *,
+    folder: Path,
     progress: Progress,
     software: Mapping[str, str],
+    earlier: Earlier | None = None,
 ) -> Results:
     """Compute every planned analysis from the sessions' matrices.
 
@@ -59,30 +67,60 @@ def analyse_group(
         What was planned.
     jobs, outcomes : sequences
         The sessions, and what became of them, in the same order.
+    folder : Path
+        Where the values of all edges may lie as long as it takes.
     progress : callable
         Told of steps.
     software : mapping
         Versions, for the record.
+    earlier : Earlier, optional
+        Results of an earlier run: an analysis over all edges or places that would be made from the
+        same is taken from there.
     """
+    with ExitStack() as stack:
+        atlas = plan.survey.atlas
+        edges: EdgeRows | None = None
+        if atlas is not None and (
+            plan.study.exploration or plan.study.edge_set or wants_qc_fc(plan)
+        ):
+            n_parcels = len(atlas.parcels)
+            edges = stack.enter_context(EdgeRows(folder, n_parcels * (n_parcels - 1) // 2))
+        return _analyse_all(
+            plan,
+            jobs,
+            outcomes,
+            edges,
+            progress=progress,
+            software=software,
+            earlier=earlier or Earlier(),
+        )
+
+
+def _analyse_all(
+    plan: Plan,
+    jobs: Sequence[SessionJob],
+    outcomes: Sequence[SessionOutcome],
+    edge_rows: EdgeRows | None,
+    *,
+    progress: Progress,
+    software: Mapping[str, str],
+    earlier: Earlier,
+) -> Results:
     people_scans = scans_after(plan, outcomes, ruled_out(plan, jobs, outcomes))
     visits = {
         (str(row.subject), str(row.session)): str(row.visit)
         for row in people_scans.loc[people_scans["analysed"]].itertuples()
     }
-    by_edge = plan.study.exploration or plan.study.edge_set
-    sessions = SessionValues(plan, with_edges=bool(by_edge) or wants_qc_fc(plan))
-    for number, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True)):
-        visit = visits.get((job.subject, job.session))
-        if outcome.sidecar is not None and visit is not None:
-            sessions.add(job, str(visit))
-        progress("reading matrices", number + 1, len(jobs))
+    sessions = read_sessions(
+        plan, jobs, outcomes, visits=visits, edges=edge_rows, progress=progress
+    )
     network_fc = sessions.network_fc()
     visit_fc = visit_fc_of(plan, network_fc)
     quality = quality_table(plan, people_scans, jobs, outcomes)
     regions = region_table(plan, people_scans, jobs, outcomes)
     results: list[Result] = analyse_quality(plan, quality, regions, visit_fc)
     qcfc = pd.DataFrame()
-    if wants_qc_fc(plan) and sessions.edges:
+    if wants_qc_fc(plan) and edge_rows:
         motion, qcfc = analyse_motion(plan, quality, sessions.edge_values, _edge_table(plan))
         results.append(motion)
     progress("quality", 1, 1)
@@ -91,9 +129,18 @@ def analyse_group(
     profiles: list[pd.DataFrame] = []
     random_sets: list[pd.DataFrame] = []
     keys = {(job.subject, job.session): made_from(job) for job in jobs if job.maps}
+    hashes = {(one.subject, one.session): str(one.sidecar["ContentHash"])
+              for one in outcomes if one.sidecar is not None}  # fmt: skip
+    made: dict[str, str] = {}
     for number, one in enumerate(plan.analyses):
         table = None
-        if one.what == "map" and not one.problems:
+        key = _key_of(plan, one, visits, keys if one.what == "map" else hashes, software)
+        known = earlier.analysis(one.name, key) if key else None
+        made |= {one.name: key} if key else {}
+        if known is not None:
+            result, table, drawn = known
+            maps |= {} if drawn is None else {one.name: drawn}
+        elif one.what == "map" and not one.problems:
             result, drawn = analyse_map(
                 one,
                 plan.study.maps[one.name],
@@ -139,6 +186,29 @@ def analyse_group(
         matrices=sessions.matrices(),
         maps=maps,
         software=software,
+        made_from=made,
+    )
+
+
+def _key_of(
+    plan: Plan,
+    one: PlannedAnalysis,
+    visits: Mapping[tuple[str, str], str],
+    hashes: Mapping[tuple[str, str], str],
+    software: Mapping[str, str],
+) -> str:
+    """Hash what an analysis over all edges or places is made from; "" for one that costs nothing."""
+    if one.what not in ("edges", "map") or one.problems:
+        return ""
+    if one.what == "map":
+        section: Any = plan.study.maps[one.name]
+    else:
+        section = next(item for item in plan.study.exploration if item.name == one.name)
+    sessions = [
+        (*key, visit, hashes[key]) for key, visit in sorted(visits.items()) if key in hashes
+    ]
+    return analysis_key(
+        plan, one, section.model_dump(mode="json"), sessions=sessions, software=software
     )
 
 
@@ -184,12 +254,13 @@ def _analyse(
     section_of = {item.name: item for item in plan.study.exploration}
     exploration = section_of[one.name]
     table = _edge_table(plan)
-    values = sessions.edge_values(one.rows)
+    wanted: NDArray[np.intp] | None = None
     if exploration.networks:
         chosen = table["network_a"].isin(exploration.networks) & table["network_b"].isin(
             exploration.networks
         )
-        table, values = table.loc[chosen].reset_index(drop=True), values[:, chosen.to_numpy()]
+        table, wanted = table.loc[chosen].reset_index(drop=True), np.flatnonzero(chosen)
+    values = sessions.edge_values(one.rows, edges=wanted)
     seed = plan.study.study.seed
     return analyse_edges(one, values, table, section=exploration, seed=seed)
 
@@ -200,15 +271,16 @@ def _analyse_set(
     """Compare a hypothesis' connections with matched random ones."""
     section = next(item for item in plan.study.edge_set if item.name == one.name)
     assert plan.survey.atlas is not None  # noqa: S101 - hypotheses need scans
-    return analyse_edge_set(
-        one,
-        sessions.edge_values(one.rows),
-        _edge_table(plan),
-        atlas=plan.survey.atlas,
-        chosen=plan.systems[section.hypothesis],
-        others=None if section.others is None else plan.systems[section.others],
-        seed=plan.study.study.seed,
-    )
+    with sessions.edge_values(one.rows).mapped() as values:
+        return analyse_edge_set(
+            one,
+            values,
+            _edge_table(plan),
+            atlas=plan.survey.atlas,
+            chosen=plan.systems[section.hypothesis],
+            others=None if section.others is None else plan.systems[section.others],
+            seed=plan.study.study.seed,
+        )
 
 
 def _analyse_people(plan: Plan, one: PlannedAnalysis) -> Result:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from connectrial.plan import Plan
 from connectrial.plan.crossover import with_treatments
+from connectrial.run.associations import association_points
 from connectrial.run.exposing import exposure_tables
 from connectrial.run.parcels import parcels_table
 from connectrial.run.people_tables import people_tables
@@ -61,6 +62,7 @@ def group_tables(
         "endpoints": people.endpoints,
         "weak_parcels": _weak(plan, scans, outcomes),
         **exposure_tables(plan),
+        "associations": association_points(plan, visit_fc),
     }
     if people.matching is not None:
         tables |= {"matched": people.matching.pairs, "balance": people.matching.balance}

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from connectrial.data import Atlas
-from connectrial.errors import ConnectrialError, InputError
+from connectrial.errors import ConnectrialError, InputError, MachineError
 from connectrial.plan import PlannedAnalysis
 from connectrial.plan.map_plans import shown_measure
 from connectrial.results import GroupMap, Result, tidy
@@ -79,6 +79,8 @@ def analyse_map(
                 clusters = tested.clusters
         except MissingMapsError as error:
             raise InputError(error.problems) from None
+        except MachineError:
+            raise  # a full disk is no fault of the analysis
         except ConnectrialError as error:
             return failed(plan, error.problems), None
         result = Result(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectrial.data import BoolArray, FloatArray
-from connectrial.errors import InputError
+from connectrial.errors import InputError, MachineError
 from connectrial.fc.smoothing import smooth_map
 from connectrial.io.map_files import MapPlaces, read_place_map
 from connectrial.io.row_matching import match_rows
@@ -142,10 +142,19 @@ def _room(n_rows: int, n_places: int, stack: ExitStack) -> NDArray[np.float32]:
     if 4 * shape[0] * shape[1] <= _IN_MEMORY_BYTES:
         return np.full(shape, np.nan, dtype=np.float32)
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="connectrial-maps-"))
-    room = np.memmap(Path(folder) / "maps.bin", dtype=np.float32, mode="w+", shape=shape)
-    for row in room:
-        row[:] = np.nan
-    return room
+    path = Path(folder) / "maps.bin"
+    # Written first and mapped then: writing into a map of a full disk would kill the process.
+    try:
+        with path.open("wb") as stream:
+            row = np.full(n_places, np.nan, dtype=np.float32).tobytes()
+            for _ in range(n_rows):
+                stream.write(row)
+    except OSError as error:
+        raise MachineError(
+            f"{path.parent}: the maps of all people cannot be put there ({error.strerror or error}); "
+            "make room, or let TMPDIR name a folder on a disk with room, and give the same command again"
+        ) from error
+    return np.memmap(path, dtype=np.float32, mode="r+", shape=shape)
 
 
 def describe_maps(

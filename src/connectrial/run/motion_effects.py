@@ -11,7 +11,8 @@ import pandas as pd
 from connectrial.data import FloatArray
 from connectrial.errors import InputError
 from connectrial.fc.places import parcel_centroids
-from connectrial.fc.qcfc import QCFC, edge_distances, qc_fc
+from connectrial.fc.qcfc import QCFC, distance_trend, edge_distances, qc_fc_of_blocks
+from connectrial.io.edge_rows import EdgeValues
 from connectrial.plan import Plan
 from connectrial.results import Result, tidy
 
@@ -32,7 +33,7 @@ def wants_qc_fc(plan: Plan) -> bool:
 def analyse_motion(
     plan: Plan,
     quality: pd.DataFrame,
-    edges_of: Callable[[pd.DataFrame], FloatArray],
+    edges_of: Callable[[pd.DataFrame], EdgeValues],
     pairs: pd.DataFrame,
 ) -> tuple[Result, pd.DataFrame]:
     """Correlate mean displacement with every edge at each visit, and within people over visits.
@@ -44,7 +45,8 @@ def analyse_motion(
     quality : DataFrame
         One row per session, with ``mean_fd_mm`` and ``included``.
     edges_of : callable
-        Rows with ``subject`` and ``visit`` in, Fisher z of shape (n_rows, n_edges) out.
+        Rows with ``subject`` and ``visit`` in, Fisher z of shape (n_rows, n_edges) out, to be read in
+        blocks.
     pairs : DataFrame
         The edges, as explorations have them.
 
@@ -68,14 +70,13 @@ def analyse_motion(
     tables = []
     for name, mine in _samples(plan, sessions):
         within = name == WITHIN
-        fc_z = edges_of(mine)
         try:
-            found = qc_fc(
-                fc_z,
+            found = qc_fc_of_blocks(
+                (block for _, block in edges_of(mine).blocks()),
                 mine["mean_fd_mm"].to_numpy(dtype=np.float64),
                 subjects=mine["subject"].to_numpy(dtype=object) if within else None,
             )
-            rows += _summary_rows(name, found, fc_z, mine, distance_mm)
+            rows += _summary_rows(name, found, mine, distance_mm)
         except InputError as error:
             notes.append(f"not done: {name}: {'; '.join(error.problems)}")
             continue
@@ -120,7 +121,7 @@ def _distances(plan: Plan, n_edges: int) -> FloatArray:
 
 
 def _summary_rows(
-    name: str, found: QCFC, fc_z: FloatArray, mine: pd.DataFrame, distance_mm: FloatArray
+    name: str, found: QCFC, mine: pd.DataFrame, distance_mm: FloatArray
 ) -> list[dict[str, Any]]:
     base: dict[str, Any] = {
         "analysis": NAME,
@@ -149,17 +150,15 @@ def _summary_rows(
     }
     placed = np.isfinite(distance_mm) & known
     if placed.sum() > 2 and np.ptp(distance_mm[placed]) > 0:
-        subjects = mine["subject"].to_numpy(dtype=object) if name == WITHIN else None
-        fd_mm = mine["mean_fd_mm"].to_numpy(dtype=np.float64)
-        near = qc_fc(fc_z[:, placed], fd_mm, distance_mm=distance_mm[placed], subjects=subjects)
+        per_mm, rho = distance_trend(found.r[placed], distance_mm[placed])
         rows += [
-            slope | {"estimate": near.distance_slope_per_mm},
+            slope | {"estimate": per_mm},
             {
                 "kind": "correlation",
                 "term": "Spearman correlation of r with distance",
                 "unit": "rho",
             }
-            | {"estimate": near.distance_rho},
+            | {"estimate": rho},
         ]
     else:
         rows.append(slope | {"flags": _NO_PLACES})

@@ -9,17 +9,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from connectrial._version import __version__
 from connectrial.data import Connectivity, Scan, TimeSeries
-from connectrial.errors import ConnectrialError, InputError
+from connectrial.errors import ConnectrialError, InputError, MachineError
 from connectrial.fc.coverage import find_weak_parcels
 from connectrial.fc.denoising import Denoised, denoise_detail
 from connectrial.fc.estimators import estimate_connectivity
 from connectrial.fc.parcel_mean import PARCEL_MEAN, regress_parcel_mean
 from connectrial.fc.places import parcel_centroids
 from connectrial.fc.subcortex import clean_subcortex
+from connectrial.io.files import remove_file
 from connectrial.io.images import ParcelSignal, extract_with_quality
-from connectrial.io.provenance import write_json
+from connectrial.io.provenance import digest_file, read_json, write_json
 from connectrial.io.series import read_matrix, read_time_series, write_matrix
+from connectrial.run.making_of import (
+    digest_files,
+    finished,
+    hash_of,
+    made_from,
+    parts_of,
+    why_made,
+)
 from connectrial.run.mapping import make_maps
 from connectrial.run.run_confounds import confounds_of
 from connectrial.run.session_files import (
@@ -28,7 +38,7 @@ from connectrial.run.session_files import (
     write_series,
     write_standard_errors,
 )
-from connectrial.run.session_jobs import SessionJob, SessionOutcome, finished, made_from
+from connectrial.run.session_jobs import SessionJob, SessionOutcome
 from connectrial.run.session_quality import (
     measure_parcels,
     measure_run,
@@ -55,24 +65,77 @@ def process_session(job: SessionJob) -> SessionOutcome:
     SessionOutcome
         With the reason where the session cannot be used; only faults of ours are raised.
     """
+    key, why = "", ""
     try:
-        key = made_from(job)
+        parts = parts_of(job)
+        key = hash_of(parts)
         known = finished(job, key)
         if known is not None:
             make_maps(job, made_from=key, sidecar=known)
             return SessionOutcome(
                 subject=job.subject, session=job.session, sidecar=known, reused=True
             )
-        connectivity, facts = _connect(job)
-        write_matrix(job.matrix, _as_r(connectivity), parcels=connectivity.parcels)
-        sidecar = sidecar_of(job, connectivity, facts, key)
-        write_quality(job, sidecar)
-        write_json(job.sidecar, sidecar)
+        why = why_made(job, parts)
+        sidecar = _make(job, parts)
         make_maps(job, made_from=key, sidecar=sidecar)
+    except MachineError:
+        raise  # nothing is wrong with the scan
+    except MemoryError:
+        raise MachineError(
+            f"sub-{job.subject} ses-{job.session}: memory ran out; give the same command again with "
+            "fewer --n-jobs, or on a machine with more memory: what is done is kept"
+        ) from None
     except ConnectrialError as error:
-        reason = _within_line(error, job)
-        return SessionOutcome(subject=job.subject, session=job.session, sidecar=None, reason=reason)
-    return SessionOutcome(subject=job.subject, session=job.session, sidecar=sidecar)
+        return _leave_out(job, key, _within_line(error, job))
+    remove_file(job.left_out)
+    return SessionOutcome(subject=job.subject, session=job.session, sidecar=sidecar, why=why)
+
+
+def _make(job: SessionJob, parts: dict[str, str]) -> dict[str, Any]:
+    """Make a session's files; the sidecar, which vouches for all of them, comes last."""
+    remove_file(job.sidecar)
+    connectivity, facts = _connect(job)
+    write_matrix(job.matrix, _as_r(connectivity), parcels=connectivity.parcels)
+    sidecar = sidecar_of(job, connectivity, facts)
+    written = [*facts.get("written", ()), *write_quality(job, sidecar)]
+    sidecar |= {
+        "Version": __version__,
+        "MadeFrom": parts,
+        "InputHash": hash_of(parts),
+        "ContentHash": digest_file(job.matrix),
+        "Files": digest_files(job, written),
+    }
+    write_json(job.sidecar, sidecar)
+    return sidecar
+
+
+def _leave_out(job: SessionJob, key: str, reason: str) -> SessionOutcome:
+    """Note why a session has no matrix, and take away one that was made from something else."""
+    remove_file(job.sidecar)
+    remove_file(job.matrix)
+    write_json(job.left_out, {"InputHash": key, "Reason": reason})
+    return SessionOutcome(subject=job.subject, session=job.session, sidecar=None, reason=reason)
+
+
+def known_outcome(job: SessionJob) -> SessionOutcome | None:
+    """Return what became of a session in an earlier run; None where nothing current is known.
+
+    Raises
+    ------
+    InputError
+        A source file cannot be read.
+    """
+    key = made_from(job)
+    sidecar = finished(job, key)
+    if sidecar is not None:
+        return SessionOutcome(
+            subject=job.subject, session=job.session, sidecar=sidecar, reused=True
+        )
+    noted = read_json(job.left_out)
+    if noted is None or noted.get("InputHash") != key:
+        return None
+    reason = str(noted.get("Reason"))
+    return SessionOutcome(subject=job.subject, session=job.session, sidecar=None, reason=reason)
 
 
 def _within_line(error: ConnectrialError, job: SessionJob) -> str:
@@ -153,9 +216,11 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
     }
     assert job.parcel_quality is not None  # noqa: S101 - there is a signal
     write_parcel_quality(job.parcel_quality, parcel_tables)
+    strips = [path for pair in job.strips for path in pair if path.is_file()]
+    facts["written"] = [*job.carpets, *strips, *job.frames, job.parcel_quality]
     if job.scans[0].kind == "image":
         _judge_df(job, series)
-        write_series(job, series, costs)
+        facts["written"] += write_series(job, series, costs)
     if job.study.coverage.action == "exclude" and lost:
         series = [_without(one, [str(row["parcel"]) for row in lost]) for one in series]
     rules = job.study.connectivity
@@ -164,6 +229,7 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
     )
     if job.standard_errors is not None:
         facts["standard_errors"] = write_standard_errors(job, series)
+        facts["written"].append(job.standard_errors)
     return estimate.connectivity, facts | {"estimate": estimate}
 
 

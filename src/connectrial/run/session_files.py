@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from connectrial._version import __version__
 from connectrial.data import Connectivity, Scan, TimeSeries
 from connectrial.fc.estimators import Estimate
 from connectrial.fc.uncertainty import standard_errors
 from connectrial.io.bids import bids_name
 from connectrial.io.files import write_atomic
-from connectrial.io.provenance import digest_file, write_json
+from connectrial.io.provenance import write_json
 from connectrial.run.session_jobs import SessionJob
 
 
 def write_series(
     job: SessionJob, series: Sequence[TimeSeries], costs: Sequence[dict[str, Any]]
-) -> None:
+) -> list[Path]:
     """Write the denoised parcel series and the coverage of images, one file per run."""
+    written = []
     for scan, one, cost in zip(job.scans, series, costs, strict=True):
         stem = {**job.stem, "run": scan.run}
         name = bids_name({**stem, "stat": "mean"}, suffix="timeseries", extension=".tsv")
         buffer = io.StringIO()
         table = pd.DataFrame(one.signal, columns=one.parcels)
         table.to_csv(buffer, sep="\t", index=False, na_rep="n/a", float_format="%.7g")
-        write_atomic(job.folder / name, buffer.getvalue())
+        written.append(write_atomic(job.folder / name, buffer.getvalue()))
         write_json(
             (job.folder / name).with_suffix(".json"),
             {
@@ -47,7 +48,8 @@ def write_series(
             shares = pd.DataFrame([one.coverage], columns=one.parcels)
             name = bids_name({**stem, "stat": "coverage"}, suffix="bold", extension=".tsv")
             text = shares.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.4f")
-            write_atomic(job.folder / name, text)
+            written.append(write_atomic(job.folder / name, text))
+    return written
 
 
 def write_standard_errors(job: SessionJob, series: Sequence[TimeSeries]) -> dict[str, Any]:
@@ -71,22 +73,22 @@ def sources_of(scan: Scan) -> list[str]:
     return [f"bids:preprocessed:{path.name}" for path in files]
 
 
-def write_quality(job: SessionJob, sidecar: dict[str, Any]) -> None:
+def write_quality(job: SessionJob, sidecar: dict[str, Any]) -> list[Path]:
     """Write what is known of each run's quality as a table beside the matrix."""
     table = pd.DataFrame(sidecar["Quality"])
     if table.empty:
-        return
+        return []
     table = table.assign(n_weak_parcels=len(sidecar["WeakParcels"]))
     stem = {key: value for key, value in job.stem.items() if key != "atlas"}
     name = bids_name({**stem, "desc": "connectrial"}, suffix="qc", extension=".tsv")
     text = table.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
-    write_atomic(job.folder / name, text)
+    return [write_atomic(job.folder / name, text)]
 
 
 def sidecar_of(
-    job: SessionJob, connectivity: Connectivity, facts: dict[str, Any], key: str
+    job: SessionJob, connectivity: Connectivity, facts: dict[str, Any]
 ) -> dict[str, Any]:
-    """Say of a session's matrix what it is, what it was made from, and what was found on the way."""
+    """Say of a session's matrix what it is, and what was found on the way."""
     estimate: Estimate | None = facts.get("estimate")
     measure = "Pearson correlation" if estimate is None else estimate.estimator
     return {
@@ -109,7 +111,4 @@ def sidecar_of(
             if note
         ],
         "Simulated": job.simulated,
-        "Version": __version__,
-        "InputHash": key,
-        "ContentHash": digest_file(job.matrix),
     }

@@ -1,4 +1,4 @@
-"""Which sessions there are to do, what each of their matrices depends on, and what is done already."""
+"""Which sessions there are to do, and what became of them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from connectrial._version import __version__
 from connectrial.data import Atlas, BoolArray, FloatArray, Scan
-from connectrial.fc.places import parcel_centroids
 from connectrial.io.bids import bids_name, parse_entities
-from connectrial.io.provenance import digest_bytes, digest_file, digest_plain, is_current
 from connectrial.plan import Plan
 from connectrial.run.map_making import SessionMap
 from connectrial.run.mapping import session_maps
@@ -95,27 +90,28 @@ class SessionJob:
         )
 
     @property
-    def is_complete(self) -> bool:
-        """Return whether everything that stands beside the matrix is there."""
-        beside = [*self.carpets, self.parcel_quality, self.standard_errors, *self.frames]
-        beside += [after for _, after in self.strips]
-        return all(path.is_file() for path in beside if path is not None)
-
-    @property
     def sidecar(self) -> Path:
         """Return the file that says what made the matrix."""
         return self.matrix.with_suffix(".json")
 
+    @property
+    def left_out(self) -> Path:
+        """Return the file that says why there is no matrix, where there is none."""
+        out = self.folder.parents[2 if self.session else 1]
+        name = f"sub-{self.subject}" + (f"_ses-{self.session}" if self.session else "")
+        return out / "logs" / "left_out" / f"{name}.json"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionOutcome:
-    """What became of a session: its sidecar, or why there is none."""
+    """What became of a session: its sidecar, or the reason why there is none; why it was made."""
 
     subject: str
     session: str
     sidecar: dict[str, Any] | None
     reused: bool = False
     reason: str = ""
+    why: str = ""
 
 
 def session_jobs(plan: Plan, output_dir: Path) -> list[SessionJob]:
@@ -175,75 +171,3 @@ def _entities(scan: Scan) -> dict[str, str]:
         return parse_entities(scan.path.name)
     known = {"sub": scan.subject, "ses": scan.session, "task": scan.task, "space": scan.space}
     return {key: label for key, label in known.items() if label}
-
-
-def made_from(job: SessionJob) -> str:
-    """Hash everything that a session's matrix depends on.
-
-    Raises
-    ------
-    InputError
-        A source file cannot be read.
-    """
-    settings = {
-        key: section.model_dump(mode="json")
-        for key in ("motion", "coverage", "denoising", "connectivity")
-        if (section := getattr(job.study, key)) is not None
-    }
-    if job.study.quality.carpets:
-        settings["carpets"] = {"max_fd_mm": job.study.censoring.max_fd_mm}
-    if job.subcortex:
-        places = parcel_centroids(job.atlas)
-        settings["subcortex"] = {"parcels": job.subcortex, "places": digest_bytes(places.tobytes())}
-    sources = []
-    for scan, kept, fd_mm in zip(job.scans, job.kept, job.fd_mm, strict=True):
-        beside = (scan.right, scan.confounds, scan.mask) if scan.kind == "image" else ()
-        files = [scan.path, *beside]
-        sources.append(
-            {
-                "name": scan.name,
-                "files": [digest_file(path) for path in files if path is not None],
-                "repetition_time_s": scan.repetition_time_s,
-                "kept": None if kept is None else kept.tobytes().hex(),
-                "fd_mm": None if fd_mm is None else digest_bytes(fd_mm.tobytes()),
-            }
-        )
-    labels = job.atlas.labels
-    return digest_plain(
-        {
-            "version": __version__,
-            "settings": settings,
-            "values": job.study.data.values,
-            "sources": sources,
-            "parcels": [str(name) for name in job.atlas.parcels.index],
-            "labels": None if labels is None else digest_bytes(labels.tobytes()),
-            "rows": _digest_rows(job.atlas),
-            "places": _digest_places(job),
-            "simulated": job.simulated,
-        }
-    )
-
-
-def _digest_rows(atlas: Atlas) -> str | None:
-    rows = atlas.grayordinates
-    if rows is None or atlas.row_labels is None:
-        return None
-    arrays = (atlas.row_labels, rows.structure, rows.vertex, rows.voxel)
-    return digest_bytes(b"".join(one.tobytes() for one in arrays) + repr(rows.structures).encode())
-
-
-def _digest_places(job: SessionJob) -> str:
-    """Hash where labels and spheres lie, and what spheres that share voxels do."""
-    atlas = job.atlas
-    parts = [b"" if atlas.affine is None else atlas.affine.tobytes()]
-    if atlas.is_sphere.any():
-        columns = ["x_mm", "y_mm", "z_mm", "radius_mm"]
-        places = atlas.parcels[columns].to_numpy(dtype=np.float64)
-        parts += [places.tobytes(), job.study.atlas.overlap.encode()]
-    return digest_bytes(b"".join(parts))
-
-
-def finished(job: SessionJob, key: str) -> dict[str, Any] | None:
-    """Return the sidecar of a session that is done already, by these settings from these files."""
-    known = is_current(job.sidecar, job.matrix, made_from=key)
-    return known if job.is_complete else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,17 +13,21 @@ from numpy.typing import NDArray
 from connectrial.data import FloatArray, Scan
 from connectrial.fc.graphs import network_strength
 from connectrial.fc.networks import NetworkDefinition, network_fc_detail
+from connectrial.io.edge_rows import EdgeRows, EdgeValues
 from connectrial.io.outputs import read_tsv
 from connectrial.io.series import read_matrix
 from connectrial.plan import Plan
+from connectrial.run.participant import Progress
 from connectrial.run.profiling import Profiles
-from connectrial.run.session_jobs import SessionJob
+from connectrial.run.session_jobs import SessionJob, SessionOutcome
 
 
 class SessionValues:
     """What the group level keeps of each session's matrix: network means and asked-for edges."""
 
-    def __init__(self, plan: Plan, *, with_edges: bool) -> None:
+    def __init__(
+        self, plan: Plan, *, edges: EdgeRows | None, expected: Mapping[tuple[str, str], int]
+    ) -> None:
         atlas = plan.survey.atlas
         self.plan = plan
         self.n_parcels = 0 if atlas is None else len(atlas.parcels)
@@ -33,10 +39,10 @@ class SessionValues:
             self.networks = atlas.parcels["network"].dropna()
         self.profiles = Profiles(plan)
         self.sums: dict[str, tuple[FloatArray, NDArray[np.int32]]] = {}
-        # Edges of a visit's sessions are summed as they come, so that one matrix is held at a time.
-        self.edges: dict[tuple[str, str], tuple[FloatArray, NDArray[np.int32]]] | None = (
-            {} if with_edges else None
-        )
+        # Edges of a visit's sessions are summed as they come, and go to disk with the visit's last.
+        self.edges = edges
+        self.expected = dict(expected)
+        self.open: dict[tuple[str, str], tuple[FloatArray, NDArray[np.int32]]] = {}
 
     def add(self, job: SessionJob, visit: str) -> None:
         """Read a session's matrix and keep what is asked of it."""
@@ -73,7 +79,11 @@ class SessionValues:
         _accumulate(self.sums, visit, connectivity.z)
         self.profiles.add(job.subject, visit, connectivity.z)
         if self.edges is not None:
-            _accumulate(self.edges, (job.subject, visit), connectivity.z[self.upper])
+            key = (job.subject, visit)
+            _accumulate(self.open, key, connectivity.z[self.upper])
+            self.expected[key] -= 1
+            if not self.expected[key]:
+                self.edges.add(key, _mean(*self.open.pop(key)))
 
     def _add_differences(self, job: SessionJob, visit: str) -> None:
         """Add the differences of two hypotheses in the session whose rows were just added."""
@@ -129,13 +139,50 @@ class SessionValues:
             if visit in self.sums
         }
 
-    def edge_values(self, rows: pd.DataFrame) -> FloatArray:
-        """Return (n_observations, n_edges) Fisher z in the order of planned rows."""
+    def edge_values(
+        self, rows: pd.DataFrame, *, edges: NDArray[np.intp] | None = None
+    ) -> EdgeValues:
+        """Return (n_observations, n_edges) Fisher z in the order of planned rows, to read in blocks."""
         assert self.edges is not None  # noqa: S101 - asked for at the start
-        empty = np.full(len(self.upper[0]), np.nan)
         place = rows["place" if "place" in rows else "visit"].astype(str)
-        keys = zip(rows["subject"].astype(str), place, strict=True)
-        return np.vstack([_mean(*self.edges[k]) if k in self.edges else empty for k in keys])
+        return self.edges.take(
+            list(zip(rows["subject"].astype(str), place, strict=True)), edges=edges
+        )
+
+
+def read_sessions(
+    plan: Plan,
+    jobs: Sequence[SessionJob],
+    outcomes: Sequence[SessionOutcome],
+    *,
+    visits: Mapping[tuple[str, str], str],
+    edges: EdgeRows | None,
+    progress: Progress,
+) -> SessionValues:
+    """Read the matrices of all analysed sessions, one at a time.
+
+    Parameters
+    ----------
+    plan : Plan
+        Which networks are asked for.
+    jobs, outcomes : sequences
+        The sessions, and what became of them.
+    visits : mapping
+        Visit of each (subject, session) that is analysed.
+    edges : EdgeRows, optional
+        Takes the edges of each visit, where they are asked for.
+    progress : callable
+        Told of each session.
+    """
+    made = {(one.subject, one.session) for one in outcomes if one.sidecar is not None}
+    expected = Counter((key[0], visit) for key, visit in visits.items() if key in made)
+    sessions = SessionValues(plan, edges=edges, expected=expected)
+    for number, job in enumerate(jobs):
+        key = (job.subject, job.session)
+        if key in visits and key in made:
+            sessions.add(job, visits[key])
+        progress("reading matrices", number + 1, len(jobs))
+    return sessions
 
 
 def _standard_errors(job: SessionJob) -> pd.DataFrame | None:

@@ -13,9 +13,10 @@ from connectrial.plan.variants import as_variant, variant_words
 from connectrial.results import Result, Results
 from connectrial.run.analysing import analyse_network, failed, mark_simulated
 from connectrial.run.group import scans_after, visit_fc_of
+from connectrial.run.participant import Progress
 from connectrial.run.quality_tables import ruled_out
 from connectrial.run.session_jobs import SessionJob, SessionOutcome, session_jobs
-from connectrial.run.session_values import SessionValues
+from connectrial.run.session_values import read_sessions
 from connectrial.study_set_checks import variant_label
 
 #: Where the matrices of variants lie, inside the output folder.
@@ -32,6 +33,10 @@ class VariantJobs:
     jobs: list[SessionJob]
 
 
+#: A variant's sessions, and what became of each.
+VariantDone = tuple[VariantJobs, Sequence[SessionOutcome]]
+
+
 def variant_jobs(plan: Plan, output: Path) -> list[VariantJobs]:
     """List the sessions of every variant."""
     found = []
@@ -46,7 +51,9 @@ def variant_jobs(plan: Plan, output: Path) -> list[VariantJobs]:
 def with_variants(
     results: Results,
     plan: Plan,
-    done: Sequence[tuple[VariantJobs, Sequence[SessionOutcome]]],
+    done: Sequence[VariantDone],
+    *,
+    progress: Progress,
 ) -> Results:
     """Add every hypothesis of every variant to the results.
 
@@ -58,6 +65,8 @@ def with_variants(
         The study's.
     done : sequence of (VariantJobs, outcomes)
         The variants' sessions, and what became of them.
+    progress : callable
+        Told of each session that is read.
 
     Returns
     -------
@@ -69,7 +78,7 @@ def with_variants(
     analyses = list(results.analyses)
     values, facts = [], []
     for variant, outcomes in done:
-        fc, lost = _values(variant, outcomes)
+        fc, lost = _values(variant, outcomes, progress)
         values.append(fc.assign(variant=variant.name))
         words = variant_words(plan.study, variant.name)
         facts.append(
@@ -87,7 +96,9 @@ def with_variants(
     return replace(results, analyses=tuple(analyses), tables={**results.tables, **tables})
 
 
-def _values(variant: VariantJobs, outcomes: Sequence[SessionOutcome]) -> tuple[pd.DataFrame, int]:
+def _values(
+    variant: VariantJobs, outcomes: Sequence[SessionOutcome], progress: Progress
+) -> tuple[pd.DataFrame, int]:
     """Return the network FC of a variant's visits, and how many sessions were lost in reading."""
     plan, jobs = variant.plan, variant.jobs
     scans = scans_after(plan, outcomes, ruled_out(plan, jobs, outcomes))
@@ -95,11 +106,7 @@ def _values(variant: VariantJobs, outcomes: Sequence[SessionOutcome]) -> tuple[p
     visits: Mapping[tuple[str, str], str] = {
         (str(row.subject), str(row.session)): str(row.visit) for row in analysed.itertuples()
     }
-    sessions = SessionValues(plan, with_edges=False)
-    for job, outcome in zip(jobs, outcomes, strict=True):
-        visit = visits.get((job.subject, job.session))
-        if outcome.sidecar is not None and visit is not None:
-            sessions.add(job, visit)
+    sessions = read_sessions(plan, jobs, outcomes, visits=visits, edges=None, progress=progress)
     lost = sum(one.sidecar is None for one in outcomes)
     return visit_fc_of(plan, sessions.network_fc()), lost
 

@@ -15,7 +15,7 @@ from connectrial.errors import InputError, ModelError
 from connectrial.stats.compare import noncentrality_interval
 from connectrial.stats.design import Design, build_design
 from connectrial.stats.linear import LinearFit, fit_least_squares
-from connectrial.stats.rows import check_level, estimate_row, need_columns, stack
+from connectrial.stats.rows import as_numbers, check_level, estimate_row, need_columns, stack
 
 
 def ancova(
@@ -69,7 +69,7 @@ def ancova(
     terms = [_quote(name) for name in (baseline, group, *covariates)]
     design = build_design(terms, data, also=[outcome])
     x = design.matrix
-    y = design.frame[outcome].to_numpy(dtype=np.float64)
+    y = as_numbers(design.frame[outcome], name=f"column {outcome!r}")
     fit = fit_least_squares(x, y, what=f"ANCOVA of {outcome}")
     levels = design.levels[group]
     sizes = design.frame[group].value_counts()

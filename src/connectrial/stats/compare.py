@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -110,7 +110,6 @@ def compare_groups(
     means = two_means(a, b, paired=paired, equal_variance=equal_variance)
     half = float(stats.t.isf((1 - ci_level) / 2, means.df)) * means.se
     t = means.difference / means.se
-    size, low, high = _standardised(means, variant, ci_level)
     return estimate_row(
         "difference",
         kind="difference",
@@ -133,10 +132,7 @@ def compare_groups(
         sd_b=float(means.b.std(ddof=1)),
         n_b=means.b.size,
         n_missing=means.n_missing,
-        effect_size=size,
-        effect_size_variant=variant,
-        effect_size_ci_low=low,
-        effect_size_ci_high=high,
+        **effect_size_columns(means, variant, ci_level=ci_level),
     )
 
 
@@ -184,6 +180,20 @@ def two_means(
         df_method=df_method,
         n_missing=n_missing,
     )
+
+
+def effect_size_columns(
+    means: TwoMeans, variant: EffectSize | None = None, *, ci_level: float
+) -> dict[str, Any]:
+    """Give the columns of a standardised difference: size, variant (default as `compare_groups`), limits."""
+    chosen = variant or (_PAIRED if means.paired else _UNPAIRED)[0]
+    size, low, high = _standardised(means, chosen, ci_level)
+    return {
+        "effect_size": size,
+        "effect_size_variant": chosen,
+        "effect_size_ci_low": low,
+        "effect_size_ci_high": high,
+    }
 
 
 def noncentrality_interval(t: float, df: float, *, ci_level: float = 0.95) -> tuple[float, float]:

@@ -76,6 +76,39 @@ def component_sizes(
     return np.bincount(labels[chosen], weights=weights).astype(np.float64), labels
 
 
+def largest_sizes(
+    statistics: Array, edges: Index, n_parcels: int, *, threshold: float, intensity: bool
+) -> Array:
+    """Size of the largest component of each of several sets of statistics.
+
+    Parameters
+    ----------
+    statistics : array, shape (n_sets, n_edges)
+    edges, n_parcels, threshold, intensity
+        As for `component_sizes`.
+
+    Returns
+    -------
+    array, shape (n_sets,)
+        0 where no edge is above the threshold.
+    """
+    largest = np.zeros(len(statistics))
+    which, edge = np.nonzero(statistics > threshold)
+    if which.size == 0:
+        return largest
+    # each set has parcels of its own, so that one graph holds them all
+    ends = edges[edge] + n_parcels * which[:, None]
+    graph = sparse.coo_array(
+        (np.ones(which.size, dtype=np.int8), (ends[:, 0], ends[:, 1])),
+        shape=(n_parcels * len(statistics), n_parcels * len(statistics)),
+    )
+    component = csgraph.connected_components(graph, directed=False)[1][ends[:, 0]]
+    weights = statistics[which, edge] - threshold if intensity else None
+    sizes = np.bincount(component, weights=weights).astype(np.float64)
+    np.maximum.at(largest, which, sizes[component])
+    return largest
+
+
 def enhance(
     statistic: Array, edges: Index, n_parcels: int, *, e: float, h: float
 ) -> tuple[Array, float]:
@@ -151,13 +184,16 @@ def _dendrogram(edges: Index, n_parcels: int) -> tuple[NDArray[Any], Index, Inde
     arrival[edges[:, 0], edges[:, 1]] = arrival[edges[:, 1], edges[:, 0]] = np.arange(n_edges)
     merges = hierarchy.linkage(arrival[_upper(n_parcels)], "single")
     # Parcels in the order of the tree: every component is then an interval of places.
-    place = np.empty(n_parcels, dtype=np.intp)
-    place[hierarchy.leaves_list(merges)] = np.arange(n_parcels)
-    start_place = place[edges[:, 0]]
-    merges = merges[merges[:, 2] < n_edges]
-    n_merges = len(merges)
-    bounds = [*merges[:, 2].astype(int).tolist(), n_edges]
-    low, high = place.tolist(), (place + 1).tolist()
+    pairs = merges[:, :2].astype(int).tolist()
+    n_leaves = [1] * n_parcels + merges[:, 3].astype(int).tolist()
+    low = [0] * len(n_leaves)
+    for k in range(len(pairs) - 1, -1, -1):
+        left, right = pairs[k]
+        low[left] = low[n_parcels + k]
+        low[right] = low[left] + n_leaves[left]
+    start_place = np.array(low[:n_parcels], dtype=np.intp)[edges[:, 0]]
+    n_merges = int(np.count_nonzero(merges[:, 2] < n_edges))
+    bounds = [*merges[:n_merges, 2].astype(int).tolist(), n_edges]
     parent = np.full(n_merges, -1, dtype=np.intp)
     inside = np.zeros(n_merges, dtype=np.intp)
     so_far = np.zeros(n_merges, dtype=np.intp)
@@ -165,15 +201,14 @@ def _dendrogram(edges: Index, n_parcels: int) -> tuple[NDArray[Any], Index, Inde
     small = np.dtype(np.int16) if n_parcels < 2**15 else np.dtype(np.int64)
     merge_of = np.full(n_parcels, -1, dtype=small)
     component = np.empty(n_edges, dtype=small)
-    for k, parts in enumerate(merges[:, :2].astype(int).tolist()):
-        low.append(min(low[parts[0]], low[parts[1]]))
-        high.append(max(high[parts[0]], high[parts[1]]))
+    for k, parts in enumerate(pairs[:n_merges]):
         for part in parts:
             if part >= n_parcels:
                 parent[part - n_parcels] = k
                 inside[k] += so_far[part - n_parcels]
         so_far[k] = inside[k]
-        merge_of[low[-1] : high[-1]] = k
+        first = low[n_parcels + k]
+        merge_of[first : first + n_leaves[n_parcels + k]] = k
         arrived = merge_of[start_place[bounds[k] : bounds[k + 1]]]
         component[bounds[k] : bounds[k + 1]] = arrived
         so_far += np.bincount(arrived, minlength=n_merges)

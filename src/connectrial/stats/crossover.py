@@ -66,7 +66,8 @@ def crossover(
           it first. It mixes carry-over with chance differences between the two sequences of people
           and has little power: never a reason to choose an analysis (Freeman 1989).
         - with `baseline`, "ketamine - placebo | baseline": the difference of period baselines as
-          covariate.
+          covariate; with effect size d_z_adjusted (over the SD of a person's difference that the
+          covariate leaves).
         - "ketamine - placebo, period 1": first period only, between people (Welch), free of any
           carry-over, with Hedges' g. It uses everybody with a first period.
 
@@ -107,7 +108,7 @@ def crossover(
     common = {"n": n, "ci_level": ci_level, "n_left_out": people.n_left_out}
     rows = [
         _row(contrast, within, np.array([0.0, 2.0]), common).assign(
-            **_effect_size(within, ci_level=ci_level)
+            **_effect_size(within, np.array([0.0, 2.0]), "d_z", ci_level=ci_level)
         ),
         _row("period", within, np.array([-2.0, 0.0]), common),
     ]
@@ -121,7 +122,12 @@ def crossover(
         shift = (people.baselines[:, 0] - people.baselines[:, 1]) / 2
         wider = np.column_stack([design, shift])
         adjusted = fit_least_squares(wider, half, what=f"crossover of {outcome} given {baseline}")
-        rows.append(_row(f"{contrast} | {baseline}", adjusted, np.array([0.0, 2.0, 0.0]), common))
+        weights = np.array([0.0, 2.0, 0.0])
+        rows.append(
+            _row(f"{contrast} | {baseline}", adjusted, weights, common).assign(
+                **_effect_size(adjusted, weights, "d_z_adjusted", ci_level=ci_level)
+            )
+        )
     first = compare_groups(*people.first_period, ci_level=ci_level)
     shared = [c for c in first.columns if c in rows[0].columns]
     rows.append(first[shared].rename(index={"difference": f"{contrast}, {period} 1"}))
@@ -150,13 +156,15 @@ def _row(term: str, fit: LinearFit, weights: Array, common: dict[str, float]) ->
     )
 
 
-def _effect_size(fit: LinearFit, *, ci_level: float) -> dict[str, Any]:
-    _, se, t, _ = fit.contrast(np.array([0.0, 2.0]))
+def _effect_size(
+    fit: LinearFit, weights: Array, variant: str, *, ci_level: float
+) -> dict[str, Any]:
+    _, se, t, _ = fit.contrast(weights)
     per_t = se / (2 * fit.sigma)  # fit.sigma is the SD of half a person's difference
     low, high = noncentrality_interval(t, fit.df, ci_level=ci_level)
     return {
         "effect_size": t * per_t,
-        "effect_size_variant": "d_z",
+        "effect_size_variant": variant,
         "effect_size_ci_low": low * per_t,
         "effect_size_ci_high": high * per_t,
     }

@@ -6,8 +6,6 @@ levels, the rank and the rows that were left out are part of the result.
 
 from __future__ import annotations
 
-import ast
-import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from connectrial.errors import ModelError
-from connectrial.stats.formula_guard import check_factors, check_size
+from connectrial.stats.formula_matrix import expand, find_variables
 from connectrial.stats.grammar import ParsedFormula, parse_formula
 from connectrial.stats.model_frame import Coding as Coding  # part of this module's interface
 from connectrial.stats.model_frame import read_frame
@@ -201,7 +199,7 @@ def build_design(
         formula_or_terms if isinstance(formula_or_terms, str) else terms_formula(formula_or_terms)
     )
     parsed = parse_formula(text)
-    fixed = _variables(parsed.fixed)
+    fixed = find_variables(parsed.fixed)
     frame = read_frame(
         data, [*fixed, *other_variables(parsed, data), *also], coding=coding, where=text
     )
@@ -221,7 +219,7 @@ def build_design(
         if isinstance(kept[name].dtype, pd.CategoricalDtype)
     }
     empty = _check_levels(kept, factors)
-    matrix, columns, terms, spec = _expand(parsed.fixed, kept[fixed])
+    matrix, columns, terms, spec = expand(parsed.fixed, kept[fixed])
     estimable, dependencies, notes = find_dependent_columns(matrix, columns)
     for column in notes:
         if not matrix[:, columns.index(column)].any():
@@ -260,7 +258,7 @@ def other_variables(parsed: ParsedFormula, data: pd.DataFrame) -> list[str]:
     """Variables outside the fixed part: outcome, groupings, what varies over groups, visits."""
     names = [parsed.outcome] if parsed.outcome in data.columns else []
     for term in parsed.random:
-        names += [*_variables(term.effects), *term.groups]
+        names += [*find_variables(term.effects), *term.groups]
     if parsed.covariance is not None:
         given = (parsed.covariance.subject, parsed.covariance.visit, parsed.covariance.arm)
         names += [name for name in given if name is not None]
@@ -340,90 +338,14 @@ def expand_effects(
     ModelError
         If the effects cannot be evaluated.
     """
-    names = _variables(effects)
+    names = find_variables(effects)
     used = frame[names].copy()
     for name in names:
         if isinstance(used[name].dtype, pd.CategoricalDtype):
             used[name] = used[name].cat.remove_unused_categories()
     factors = [name for name in names if isinstance(used[name].dtype, pd.CategoricalDtype)]
-    matrix, columns, _, _ = _expand(effects, used)
+    matrix, columns, _, _ = expand(effects, used)
     return matrix, columns, tuple(factors)
-
-
-def _variables(fixed: str) -> list[str]:
-    """Variables of a fixed part, in alphabetical order (formulaic returns a set)."""
-    from formulaic import Formula
-    from formulaic.errors import FormulaicError
-
-    check_size(fixed)
-    try:
-        formula = Formula(fixed)
-        names = {str(name) for name in formula.required_variables}
-        factors = {str(factor) for term in formula for factor in term.factors}
-    except (FormulaicError, SyntaxError, AttributeError) as error:
-        raise ModelError(f"formula {fixed!r}: cannot be read: {error}") from error
-    evaluated = {
-        str(factor.expr)
-        for term in formula
-        for factor in term.factors
-        if factor.eval_method.value == "python"
-    }
-    check_factors(fixed, sorted(evaluated))
-    return sorted(names.union(*(_transformed(factor) for factor in factors)))
-
-
-def _transformed(factor: str) -> set[str]:
-    """Variables of transformations such as ``poly(t, 2)``, which formulaic forgets to list."""
-    from formulaic.transforms import TRANSFORMS
-
-    try:
-        calls = [one for one in ast.walk(ast.parse(factor)) if isinstance(one, ast.Call)]
-    except SyntaxError:  # names in backticks; formulaic lists those itself
-        return set()
-    inside = [
-        name.id
-        for call in calls
-        if isinstance(call.func, ast.Name)
-        and getattr(TRANSFORMS.get(call.func.id), "__is_stateful_transform__", False)
-        for part in (*call.args, *call.keywords)
-        for name in ast.walk(part)
-        if isinstance(name, ast.Name)
-    ]
-    return set(inside) - set(TRANSFORMS)
-
-
-def _expand(
-    fixed: str, frame: pd.DataFrame
-) -> tuple[NDArray[np.float64], tuple[str, ...], dict[str, tuple[str, ...]], Any]:
-    from formulaic import Formula
-    from formulaic.errors import FormulaicError
-
-    try:
-        with np.errstate(all="ignore"):  # log(0) and the like are reported below, by row
-            expanded = Formula(fixed).get_model_matrix(
-                frame if frame.shape[1] else pd.DataFrame(index=frame.index).assign(_rows=0.0),
-                context={},
-                na_action="ignore",
-            )
-    except (FormulaicError, SyntaxError, TypeError, ValueError, NameError) as error:
-        raise ModelError(f"formula {fixed!r}: cannot be evaluated: {error}") from error
-    matrix = np.asarray(expanded, dtype=np.float64)
-    columns = tuple(re.sub(r"\[T\.", "[", str(name)) for name in expanded.columns)
-    bad = ~np.isfinite(matrix)
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        raise ModelError(
-            f"formula {fixed!r}: column {columns[column]!r} is {matrix[row, column]} in complete "
-            f"row {row + 1}; transform only values for which the function is defined"
-        )
-    spec = expanded.model_spec
-    if not columns:
-        raise ModelError(f"formula {fixed!r}: no column is left; keep the intercept or a term")
-    terms = {
-        "Intercept" if str(term) == "1" else str(term): tuple(columns[j] for j in indices)
-        for term, indices in spec.term_indices.items()
-    }
-    return matrix, columns, terms, spec
 
 
 def _check_levels(

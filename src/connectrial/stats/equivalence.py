@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from connectrial.errors import InputError
-from connectrial.stats.compare import two_means
+from connectrial.stats.compare import effect_size_columns, two_means
 from connectrial.stats.rows import check_level, estimate_row
 
 
@@ -40,7 +40,8 @@ def equivalence(
     -------
     DataFrame, one row
         `p` is the larger of the two one-sided p values, `statistic` its t; then `p_low`, `p_high`,
-        `margin_low`, `margin_high`, `equivalent`.
+        `margin_low`, `margin_high`, `equivalent`; then the effect size of `compare_groups` (Hedges' g,
+        or d_z of pairs) with an interval of the same level.
 
     Raises
     ------
@@ -88,7 +89,7 @@ def non_inferiority(
     Returns
     -------
     DataFrame, one row
-        As `equivalence`, with one margin; the last column is `non_inferior`.
+        As `equivalence`, with one margin; `non_inferior` stands in place of `equivalent`.
 
     Raises
     ------
@@ -145,4 +146,5 @@ def _within(
         margin_low=low,
         margin_high=high,
         equivalent=max(p_low, p_high) < alpha,
+        **effect_size_columns(means, ci_level=level),
     )

@@ -11,9 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from connectrial.errors import InputError, ModelError
-from connectrial.stats.compare import two_means
+from connectrial.stats.compare import effect_size_columns, two_means
 from connectrial.stats.proportions import Counts, check_counts, wilson
 from connectrial.stats.rows import as_numbers, check_level, estimate_row
+
+Array = NDArray[np.float64]
 
 
 def fisher_exact(a: Counts, b: Counts) -> float:
@@ -107,7 +109,12 @@ def boschloo_exact(a: Counts, b: Counts) -> float:
 
 
 def exact_means(
-    a: ArrayLike, b: ArrayLike, *, paired: bool = False, max_arrangements: int = 200_000
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    paired: bool = False,
+    max_arrangements: int = 200_000,
+    ci_level: float = 0.95,
 ) -> pd.DataFrame:
     """Test the difference of two means by all exchanges of people between groups, or of signs.
 
@@ -119,11 +126,16 @@ def exact_means(
         Same people twice: the signs of their differences are flipped.
     max_arrangements : int
         Where more are possible the test is refused: it would not be exact.
+    ci_level : float
+        Of the intervals.
 
     Returns
     -------
     DataFrame, one row
-        `estimate` is mean(a) - mean(b), p two-sided; then `n_possible` arrangements.
+        `estimate` is mean(a) - mean(b), p two-sided; the interval holds the shifts of all of `a`
+        that the test does not reject, and is infinite where the arrangements are too few to reject
+        any. Then `n_possible` arrangements, and the effect size of `compare_groups` (Hedges' g, or
+        d_z of pairs), whose limits take the values to be normal.
 
     Raises
     ------
@@ -136,6 +148,7 @@ def exact_means(
     ----------
     Pitman (1937) J R Stat Soc Suppl 4:119.
     """
+    check_level(ci_level)
     means = two_means(a, b, paired=paired)
     first, second = means.a, means.b
     n_a, n = first.size, first.size + second.size
@@ -147,11 +160,13 @@ def exact_means(
         )
     if paired:
         signs = 1.0 - 2.0 * ((np.arange(n_possible)[:, None] >> np.arange(n_a)) & 1)
-        differences = signs @ (first - second) / n_a
+        differences, moved = signs @ (first - second) / n_a, signs.mean(axis=1)
     else:
         pooled = np.concatenate([first, second])
-        sums = np.array([pooled[list(c)].sum() for c in combinations(range(n), n_a)])
+        chosen = np.array(list(combinations(range(n), n_a)))
+        sums, own = pooled[chosen].sum(axis=1), (chosen < n_a).sum(axis=1)
         differences = sums / n_a - (pooled.sum() - sums) / (n - n_a)
+        moved = own / n_a - (n_a - own) / (n - n_a)
     reached = np.abs(differences) >= abs(means.difference) * (1 - 1e-10)
     return estimate_row(
         "difference",
@@ -159,11 +174,35 @@ def exact_means(
         estimate=means.difference,
         statistic_name="exact",
         p=float(reached.mean()),
+        ci=_shifts(differences, moved, means.difference, 1 - ci_level),
+        ci_level=ci_level,
         n_subjects=means.n_subjects,
         n_observations=n,
         flags=[f"{means.n_missing} missing left out"] if means.n_missing else [],
         n_possible=n_possible,
+        **effect_size_columns(means, ci_level=ci_level),
     )
+
+
+def _shifts(differences: Array, moved: Array, observed: float, alpha: float) -> tuple[float, float]:
+    """Shifts of the first group that an exact test does not reject.
+
+    Under a shift d of the first group an arrangement has the difference D - d w, and the observed
+    one has D0 - d. The further d goes from D0, the fewer arrangements reach it; each stops at a
+    point of its own.
+    """
+    apart = differences - moved * observed
+    size, turn = np.abs(apart), np.sign(apart) * moved
+    tie = 1e-10 * np.abs(differences).max()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        up, down = size / (1 + turn), size / (1 - turn)
+    # the observed arrangement, and the one that mirrors it, reach any shift
+    up = np.where(np.isclose(turn, -1) | ((size <= tie) & np.isclose(np.abs(moved), 1)), np.inf, up)
+    down = np.where(
+        np.isclose(turn, 1) | ((size <= tie) & np.isclose(np.abs(moved), 1)), np.inf, down
+    )
+    kept = int(np.floor(alpha * len(differences) * (1 + 1e-12)))
+    return observed - float(np.sort(down)[::-1][kept]), observed + float(np.sort(up)[::-1][kept])
 
 
 def mcnemar(a: ArrayLike, b: ArrayLike, *, ci_level: float = 0.95) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from scipy import optimize, special, stats
 from connectrial.errors import InputError, ModelError
 from connectrial.stats.design import Coding, Design, build_design
 from connectrial.stats.grammar import parse_formula
+from connectrial.stats.mixed import single_subject_flags
 from connectrial.stats.rows import as_numbers, check_level, estimate_row, stack
 
 Array = NDArray[np.float64]
@@ -50,6 +51,24 @@ class FirthFit:
     n_events: int
     n_observations: int
     design: Design
+
+    def __repr__(self) -> str:
+        return (
+            f"FirthFit({self.design.formula!r}, {self.n_events} events in {self.n_observations} "
+            "observations)"
+        )
+
+    def __str__(self) -> str:
+        shown = ["estimate", "se", "p", "ci_low", "ci_high", "odds_ratio"]
+        notes = [f"{name}: {flag}" for name, flag in self.estimates["flags"].items() if flag]
+        return "\n".join(
+            [
+                repr(self),
+                self.estimates[shown].round(4).to_string(),
+                f"Intercept for predicted risks: {self.intercept_unbiased:.4f}",
+                *notes,
+            ]
+        )
 
 
 def fit_firth(
@@ -101,6 +120,7 @@ def fit_firth(
             f"{formula}: all {y.size} complete rows have {outcome} = {bool(n_events)}; "
             "a regression needs both outcomes"
         )
+    single = single_subject_flags(design, np.arange(y.size), "person")
     rows = []
     beta = np.zeros(design.matrix.shape[1])
     for j, name in enumerate(design.columns):
@@ -111,6 +131,7 @@ def fit_firth(
         se = float(np.sqrt(np.linalg.inv(model.information(best))[-1, -1]))
         low, high = model.profile_limits(best, top, se, ci_level)
         flags = [_INTERCEPT_NOTE] if name == "Intercept" else []
+        flags += [single[name]] if name in single else []
         if design.n_rows > y.size:
             flags.append(f"{design.n_rows - y.size} incomplete rows left out")
         rows.append(

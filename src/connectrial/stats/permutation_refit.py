@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from connectrial.errors import InputError, ModelError
 from connectrial.stats.design import Coding, Design
-from connectrial.stats.edgewise import EdgeFits, fit_edges
+from connectrial.stats.edgewise import EdgeFits, PreparedEdges, fit_edges
 from connectrial.stats.freedman_lane import reduce_outcomes
 from connectrial.stats.small_matrices import invert_stack, solve_stack
 
@@ -27,8 +27,7 @@ class Refit:
     """Mixed models fitted edge by edge, for their variances or their t."""
 
     formula: str
-    table: pd.DataFrame
-    coding: Coding | None
+    prepared: PreparedEdges
     columns: tuple[str, ...]
     nuisance: Array
     person: NDArray[np.intp]
@@ -49,8 +48,9 @@ class Refit:
         """Prepare the fits of one design."""
         return cls(
             formula=formula,
-            table=data.iloc[design.rows].reset_index(drop=True),
-            coding=coding,
+            prepared=PreparedEdges.of(
+                formula, data.iloc[design.rows].reset_index(drop=True), coding=coding, df="none"
+            ),
             columns=tuple(design.columns[k] for k in columns),
             nuisance=np.linalg.qr(np.delete(design.matrix, columns, axis=1))[0],
             person=person,
@@ -59,7 +59,7 @@ class Refit:
 
     def fit(self, values: Array) -> EdgeFits:
         """Fit every edge."""
-        return fit_edges(values, self.formula, self.table, coding=self.coding, df="none")
+        return self.prepared.fit(values)
 
     def variance_ratio(self, values: Array) -> Array:
         """Variance of the intercept over that of the residual, by edge, under the null hypothesis.

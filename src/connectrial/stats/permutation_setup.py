@@ -22,6 +22,7 @@ from connectrial.stats.freedman_lane import (
     white_design,
 )
 from connectrial.stats.grammar import ParsedFormula, parse_formula
+from connectrial.stats.mixed import single_subject_flags
 from connectrial.stats.permutation_covariance import CovarianceDesign, covariance_design
 from connectrial.stats.permutation_refit import Draw, Kind, Refit
 
@@ -149,7 +150,9 @@ class Setup:
         n, still = self.exchange.n_possible, self.exchange.n_still
         few = f"only {n} exchanges are possible: no p below {1 / n:.3g}"
         alone = f"{still} people stay in place in every exchange ({self.exchange.scheme})"
-        return (*([few] if n < 20 else []), *([alone] if still else []))
+        single = single_subject_flags(self.design, self.person, "subject")
+        about = {single[name] for k in self.columns if (name := self.design.columns[k]) in single}
+        return (*([few] if n < 20 else []), *([alone] if still else []), *sorted(about))
 
     def observed(self) -> Array:
         """Signed t, or F, of every edge; NaN for those that are not tested."""
@@ -315,7 +318,10 @@ def take_outcomes(values: NDArray[np.generic], design: Design, edges: NDArray[np
 def _check_values(values: ArrayLike, data: pd.DataFrame) -> NDArray[np.generic]:
     array = np.asarray(values)
     if not np.issubdtype(array.dtype, np.floating):
-        array = array.astype(np.float64)
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"values: got {array.dtype}; give numbers: {error}") from error
     if array.ndim != 2 or len(array) != len(data):
         raise InputError(
             f"values: got shape {array.shape}; give one row for each of the {len(data)} rows of "

@@ -191,7 +191,7 @@ class _Tester:
         *,
         reml: bool,
     ) -> None:
-        self.scaling, self.df, self.reml = scaling, df, reml
+        self.scaling, self.df, self.reml, self.subject = scaling, df, reml, subject
         n, p = scaling.basis.shape
         self.constant: Array | None = None
         if df == "residual":

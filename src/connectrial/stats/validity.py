@@ -1,64 +1,31 @@
 """What simulation found wanting, said where a model is fitted: one table, one rule.
 
-The figures are those of docs/validation-mixed.md (`bench/validate_mixed.py`); a test compares them.
+The figures of `simulated_errors` are those of docs/validation-mixed.md (`bench/validate_mixed.py`
+writes both); a test compares them.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from connectrial.stats.design import Design
 from connectrial.stats.grammar import ParsedFormula
-
-WARNED_ABOVE = 0.07
-"""Warn where a simulated error for .05 was both beyond chance and above this."""
+from connectrial.stats.simulated_errors import (
+    ERRORS_WITHOUT_MAIN_EFFECT,
+    SIMULATED,
+    WORST_ERRORS,
+    WORST_F_ERRORS,
+    Setting,
+)
 
 PEOPLE = (10, 20, 40)
 """Sizes of trial that were simulated; a trial is judged by the next larger one."""
 
 SINGULAR_TRIAL = 20
 """Up to so many people a variance of zero makes Satterthwaite's df liberal."""
-
-Setting = tuple[int, bool]  # people, and whether visits are missing
-
-WORST_ERRORS: dict[tuple[str, str], dict[Setting, float]] = {
-    ("random intercept", "residual"): {
-        (10, False): 0.077,
-        (10, True): 0.102,
-        (20, False): 0.075,
-        (20, True): 0.074,
-    },
-    ("random intercept", "satterthwaite"): {(10, True): 0.077},
-    ("random intercept", "none"): {
-        (10, False): 0.098,
-        (10, True): 0.132,
-        (20, False): 0.083,
-        (20, True): 0.085,
-    },
-    ("us", "satterthwaite"): {(10, True): 0.079},
-    ("us", "residual"): {
-        (10, False): 0.083,
-        (10, True): 0.128,
-        (20, True): 0.080,
-        (40, True): 0.075,
-    },
-    ("us", "between-within"): {(10, True): 0.119},
-    ("us by arm", "satterthwaite"): {(10, True): 0.100},
-    ("us by arm", "kenward-roger"): {(10, True): 0.093},
-    ("toep", "satterthwaite"): {(10, True): 0.083},
-    ("toeph", "satterthwaite"): {(10, True): 0.092},
-    ("ar1", "satterthwaite"): {(10, False): 0.078, (10, True): 0.076},
-}
-"""Largest error of three tests over ICC 0, .3, .7 and 2, 3 visits, by model and df method."""
-
-WORST_F_ERRORS: dict[tuple[str, str], dict[Setting, float]] = {
-    ("us", "satterthwaite"): {(10, True): 0.118},
-}
-"""The same for F tests of two rows."""
-
-ERRORS_WITHOUT_MAIN_EFFECT = {10: 0.188, 20: 0.314, 40: 0.545}
-"""By people: error of an interaction without the main effect, one SD between levels at baseline."""
 
 _KENWARD_ROGER = ("kenward-roger", "kenward-roger-linear", "kenward-roger-expected")
 
@@ -70,8 +37,13 @@ def kind_of_model(parsed: ParsedFormula) -> str:
         return parsed.covariance.structure + by_arm
     if not parsed.random:
         return ""
-    varying = any(term.effects.strip() != "1" for term in parsed.random)
-    return "random slope" if varying else "random intercept"
+    if any(term.effects.strip() != "1" for term in parsed.random):
+        return "uncorrelated random slope" if len(parsed.random) > 1 else "random slope"
+    if len(parsed.random) == 1:
+        return "random intercept"
+    groups = sorted((set(term.groups) for term in parsed.random), key=len)
+    nested = all(a < b for a, b in pairwise(groups))
+    return "nested random intercepts" if nested else "crossed random intercepts"
 
 
 def validity_notes(parsed: ParsedFormula, frame: pd.DataFrame, *, df: str) -> tuple[str, ...]:
@@ -195,8 +167,8 @@ def _notes(
     model = kind_of_model(parsed)
     if subject is None:
         return ()
-    key = _nearest(model, df, table)
-    size, incomplete = _size(parsed, frame, subject)
+    key = _nearest(model, df)
+    size, incomplete = _size(parsed, frame)
     found = table.get(key, {}).get((size, incomplete))
     if found is None:
         return ()
@@ -213,49 +185,63 @@ def _notes(
     )
 
 
-def _nearest(
-    model: str, df: str, table: dict[tuple[str, str], dict[Setting, float]]
-) -> tuple[str, str]:
-    df = "kenward-roger" if df in _KENWARD_ROGER else df
-    if (model, df) in table or df in ("satterthwaite", "kenward-roger"):
-        by_arm = model.endswith(" by arm") and (model, df) not in table
-        return ("us by arm" if by_arm else model), df
-    if model in ("random slope", "cs"):
-        return "random intercept", df
-    if model not in ("random intercept", ""):
-        return "us", "residual" if df == "none" else df
-    return model, df
+def _nearest(model: str, df: str) -> tuple[str, str]:
+    """Give the model and method themselves if they were simulated, else what stands next to them."""
+    is_random = "random" in model
+    models = [
+        model,
+        *(["us by arm"] if model.endswith(" by arm") else []),
+        "random intercept" if is_random or model == "cs" else "us",
+    ]
+    methods = [
+        df,
+        *(["kenward-roger"] if df in _KENWARD_ROGER else []),
+        *(["residual"] if df == "none" else []),
+    ]
+    tried = [(m, d) for m in models for d in methods if (m, d) in SIMULATED]
+    return tried[0] if tried else (model, df)
 
 
 def _subject(parsed: ParsedFormula, frame: pd.DataFrame) -> pd.Series | None:
-    """Person (or coarsest group) of each row, as a number."""
+    """Coarsest group of each row, as a number."""
+    codes = _groups(parsed, frame)
+    return min(codes, key=lambda code: int(code.max())) if codes else None
+
+
+def _groups(parsed: ParsedFormula, frame: pd.DataFrame) -> list[pd.Series]:
     groupings = (
         [(parsed.covariance.subject,)]
         if parsed.covariance is not None
         else [term.groups for term in parsed.random]
     )
-    codes = [
+    if not len(frame):
+        return []
+    return [
         frame.groupby(list(names), sort=False, observed=True).ngroup()
         for names in groupings
         if all(name in frame for name in names)
     ]
-    return min(codes, key=lambda code: int(code.max())) if codes and len(frame) else None
 
 
-def _size(parsed: ParsedFormula, frame: pd.DataFrame, subject: pd.Series) -> tuple[int, bool]:
+def _size(parsed: ParsedFormula, frame: pd.DataFrame) -> tuple[int, bool]:
     """Find the simulated size to judge a trial by (0: larger than all), and whether it is holed."""
-    n_people = subject.nunique()
+    person = max(_groups(parsed, frame), key=lambda code: int(code.max()))  # the finest grouping
+    n_people = person.nunique()
     arm = parsed.covariance.arm if parsed.covariance is not None else None
     if arm is not None and arm in frame:
-        people = frame.assign(_person=subject).groupby(arm, observed=True)["_person"].nunique()
+        people = frame.assign(_person=person).groupby(arm, observed=True)["_person"].nunique()
         n_people = min(n_people, 2 * int(people.min()))
-    visits = subject.value_counts()
+    visits = person.value_counts()
     size = next((one for one in PEOPLE if n_people <= one), 0)
     return size, bool(visits.min() < visits.max())
 
 
 def _name(model: str) -> str:
-    return f"a {model}" if model.startswith("random") else f"an MMRM with {model}"
+    if model.endswith("random intercepts"):
+        return model
+    if "random" in model:
+        return f"{'an' if model.startswith('un') else 'a'} {model}"
+    return f"an MMRM with {model}"
 
 
 def _say(error: float) -> str:

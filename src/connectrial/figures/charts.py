@@ -1,0 +1,363 @@
+"""Charts that answer to a pointer, as altair has them: course, waterfall, exposure, association.
+
+Each shows what a static figure of this package shows. Columns have plain names of their own, so that
+no name from a table is ever read as a path or a formula; a page may replace the palette's neutral
+colours by those of its theme.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pandas as pd
+
+from connectrial.figures.palette import FAINT, INK, LEVELS, MUTED, level_colours
+
+if TYPE_CHECKING:
+    import altair as alt
+
+C = TypeVar("C")
+
+_ALL = "everyone"
+_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+
+
+def chart_course(
+    scores: pd.DataFrame,
+    means: pd.DataFrame | None,
+    *,
+    visits: Sequence[str],
+    scale: str,
+    by: str | None = None,
+    levels: Sequence[str] = (),
+    days: Mapping[str, float] | None = None,
+    scan_visits: Sequence[str] = (),
+    infusion: tuple[float, float] | None = None,
+) -> alt.LayerChart:
+    """Chart one scale over visits: people, means with intervals, infusion and scans.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        Columns ``subject``, ``visit``, ``score`` and the factor `by`.
+    means : pandas.DataFrame or None
+        Columns ``visit``, ``by``, ``estimate``, ``ci_low``, ``ci_high``, ``n_subjects``.
+    visits : sequence of str
+        Visits in order.
+    scale : str
+        Title of the y axis, with its unit.
+    by, levels : str, sequence of str
+        Column by which people are set apart, and its levels in order.
+    days : mapping of str to float, optional
+        Visit -> day; given for every visit, the x axis is true to time.
+    scan_visits : sequence of str
+        Visits with scans.
+    infusion : tuple of float, optional
+        First and last day of the infusion; drawn only where the axis is true to time.
+    """
+    import altair as alt
+
+    true_to_time = days is not None and all(visit in days for visit in visits)
+    names = list(levels) if by is not None and by in scores.columns and len(levels) else [_ALL]
+    own = pd.DataFrame(
+        {
+            "person": scores["subject"].astype(str),
+            "visit": scores["visit"].astype(str),
+            "score": pd.to_numeric(scores["score"]),
+            "level": scores[by].astype(str) if names != [_ALL] else _ALL,
+        }
+    )
+    own = own[own["visit"].isin(visits) & own["level"].isin(names)]
+    x: Any
+    if true_to_time and days is not None:
+        own = own.assign(day=own["visit"].map(days))
+        x = alt.X("day:Q", title="day", scale=alt.Scale(nice=False, padding=12))
+    else:
+        x = alt.X("visit:N", sort=list(visits), title=None, axis=alt.Axis(labelAngle=0))
+    y = alt.Y("score:Q", title=scale, scale=alt.Scale(zero=False))
+    colour = _colour(names)
+    person = _pointed()
+    tips = [alt.Tooltip("person:N"), alt.Tooltip("visit:N"), alt.Tooltip("score:Q", format=".4~g")]
+    lines = (
+        alt.Chart(own)
+        .mark_line(point=alt.OverlayMarkDef(size=18), aria=False)
+        .encode(
+            x=x, y=y, color=colour, detail="person:N", tooltip=tips,
+            strokeWidth=alt.condition(person, alt.value(3), alt.value(0.9)),
+            opacity=alt.condition(person, alt.value(1), alt.value(0.4)),
+        )
+        .add_params(person)
+    )  # fmt: skip
+    layers: list[Any] = []
+    if infusion is not None and true_to_time:
+        bar = pd.DataFrame([{"day": infusion[0], "until": infusion[1], "what": "infusion"}])
+        layers.append(
+            alt.Chart(bar)
+            .mark_rect(color=LEVELS[1], opacity=0.22)
+            .encode(x=x, x2="until:Q", tooltip=alt.Tooltip("what:N", title="shaded"))
+        )
+    layers += [lines, *_means(means, names, visits, days if true_to_time else None, x, colour)]
+    scanned = [visit for visit in visits if visit in scan_visits]
+    if scanned:
+        marks = pd.DataFrame({"visit": scanned, "what": "scan"})
+        marks = marks.assign(day=marks["visit"].map(days)) if true_to_time and days else marks
+        layers.append(
+            alt.Chart(marks)
+            .mark_point(shape="triangle-up", size=70, filled=True, color=INK)
+            .encode(x=x, y=alt.value("height"), tooltip=["what:N", "visit:N"])
+        )
+    words = f"{scale} of {own['person'].nunique()} people over visits"
+    return _sized(_layered(layers), words, height=300)
+
+
+def _means(
+    means: pd.DataFrame | None,
+    names: Sequence[str],
+    visits: Sequence[str],
+    days: Mapping[str, float] | None,
+    x: Any,  # noqa: ANN401 - altair's channel
+    colour: Any,  # noqa: ANN401
+) -> list[Any]:
+    """Return the layers of means and their intervals."""
+    import altair as alt
+
+    if means is None or not len(means):
+        return []
+    own = means.assign(visit=means["visit"].astype(str), level=means["by"].fillna("").astype(str))
+    own = own.assign(level=own["level"].where(own["level"] != "", _ALL))
+    own = own[own["visit"].isin(visits) & own["level"].isin(names)]
+    if "source" in own.columns and (own["source"] == "model").any():
+        own = own[own["source"] == "model"]
+    if own.empty:
+        return []
+    kept = ["visit", "level", "estimate", "ci_low", "ci_high", "n_subjects"]
+    own = own[[name for name in kept if name in own.columns]]
+    own = own.assign(day=own["visit"].map(days)) if days is not None else own
+    tips = [
+        alt.Tooltip("level:N"), alt.Tooltip("visit:N"),
+        alt.Tooltip("estimate:Q", title="mean", format=".4~g"),
+        alt.Tooltip("ci_low:Q", title="from", format=".4~g"),
+        alt.Tooltip("ci_high:Q", title="to", format=".4~g"),
+    ]  # fmt: skip
+    base = alt.Chart(own)
+    bars = base.mark_rule(strokeWidth=2.4).encode(
+        x=x, y=alt.Y("ci_low:Q"), y2="ci_high:Q", color=colour
+    )
+    line = base.mark_line(strokeWidth=2.6).encode(x=x, y=alt.Y("estimate:Q"), color=colour)
+    dots = base.mark_point(size=85, filled=True, opacity=1).encode(
+        x=x, y=alt.Y("estimate:Q"), color=colour, tooltip=tips,
+        shape=alt.Shape("level:N", sort=list(names), legend=_legend(names),
+                        scale=alt.Scale(domain=list(names), range=list(_SHAPES[: len(names)]))),
+    )  # fmt: skip
+    return [bars, line, dots]
+
+
+def chart_waterfall(
+    changes: pd.DataFrame, *, scale: str, levels: Sequence[str], threshold: float | None = None
+) -> alt.LayerChart:
+    """Chart everybody's percent change, the largest rise first.
+
+    Parameters
+    ----------
+    changes : pandas.DataFrame
+        Columns ``subject``, ``percent_change``, ``level``.
+    scale : str
+        What changes.
+    levels : sequence of str
+        Levels in order, as colours.
+    threshold : float, optional
+        Decrease in percent that counts as response; a dashed line.
+    """
+    import altair as alt
+
+    own = changes.rename(columns={"subject": "person", "percent_change": "change"})
+    own = own[["person", "change", "level"]].sort_values("change", ascending=False)
+    names = [level for level in levels if (own["level"] == level).any()]
+    bars = (
+        alt.Chart(own)
+        .mark_bar()
+        .encode(
+            x=alt.X("person:N", sort=list(own["person"]), title="people, by change",
+                    axis=alt.Axis(labels=False, ticks=False)),
+            y=alt.Y("change:Q", title=f"change of {scale} (%)"),
+            color=_colour(names),
+            opacity=alt.condition(pointed := _pointed(), alt.value(1), alt.value(0.8)),
+            tooltip=["person:N", "level:N", alt.Tooltip("change:Q", title="percent change", format=".1f")],
+        )
+        .add_params(pointed)
+    )  # fmt: skip
+    layers: list[Any] = [bars]
+    if threshold is not None:
+        line = alt.Chart(pd.DataFrame([{"change": -threshold}]))
+        layers.append(line.mark_rule(strokeDash=[5, 3], color=INK).encode(y="change:Q"))
+    return _sized(_layered(layers), f"Percent change of {scale} of {len(own)} people", height=260)
+
+
+def chart_concentration(
+    people: pd.DataFrame,
+    *,
+    measured: pd.DataFrame | None = None,
+    doses: pd.DataFrame | None = None,
+    scans_h: Mapping[str, float] | None = None,
+) -> alt.LayerChart:
+    """Chart modelled concentrations of people, their median, doses and measured points.
+
+    Parameters
+    ----------
+    people : pandas.DataFrame
+        ``subject``, ``time_h``, ``ketamine_ng_ml``.
+    measured : pandas.DataFrame, optional
+        ``subject``, ``time_h``, ``analyte``, ``value_ng_ml``.
+    doses : pandas.DataFrame, optional
+        ``start_h``, ``duration_h`` of infusions that everybody got; shaded.
+    scans_h : mapping of str to float, optional
+        Visit -> hours; dotted lines.
+    """
+    import altair as alt
+
+    own = pd.DataFrame(
+        {
+            "person": people["subject"].astype(str),
+            "hours": pd.to_numeric(people["time_h"]),
+            "level": pd.to_numeric(people["ketamine_ng_ml"]).round(2),
+        }
+    ).dropna()
+    median = own.groupby("hours", as_index=False)["level"].median()
+    x = alt.X("hours:Q", title="hours")
+    y = alt.Y("level:Q", title="plasma ketamine (ng/ml)")
+    pointed = _pointed()
+    layers: list[Any] = []
+    if doses is not None and len(doses):
+        given = doses[doses["duration_h"] > 0]
+        bars = pd.DataFrame(
+            {"hours": given["start_h"], "end": given["start_h"] + given["duration_h"]}
+        )
+        layers.append(
+            alt.Chart(bars).mark_rect(color=LEVELS[1], opacity=0.16).encode(x=x, x2="end:Q")
+        )
+    layers.append(
+        alt.Chart(own)
+        .mark_line(aria=False)
+        .encode(
+            x=x, y=y, detail="person:N", tooltip=["person:N", "hours:Q", "level:Q"],
+            color=alt.condition(pointed, alt.value(LEVELS[0]), alt.value(MUTED)),
+            opacity=alt.condition(pointed, alt.value(1), alt.value(0.35)),
+            strokeWidth=alt.condition(pointed, alt.value(2.4), alt.value(0.8)),
+        )
+        .add_params(pointed)
+    )  # fmt: skip
+    layers.append(alt.Chart(median).mark_line(strokeWidth=2.6, color=LEVELS[0]).encode(x=x, y=y))
+    if measured is not None and len(measured):
+        points = pd.DataFrame(
+            {
+                "person": measured["subject"].astype(str),
+                "hours": measured["time_h"],
+                "level": measured["value_ng_ml"],
+                "analyte": measured["analyte"].astype(str),
+            }
+        )
+        points = points[points["analyte"] == "ketamine"]
+        layers.append(
+            alt.Chart(points)
+            .mark_point(size=26, filled=True, color=LEVELS[0], opacity=0.75)
+            .encode(
+                x=x, y=y, tooltip=["person:N", "hours:Q", alt.Tooltip("level:Q", title="measured")]
+            )
+        )
+    if scans_h:
+        visits = pd.DataFrame({"visit": list(scans_h), "hours": list(scans_h.values())})
+        rule = alt.Chart(visits).mark_rule(strokeDash=[2, 2], color=MUTED)
+        layers.append(rule.encode(x=x, tooltip=["visit:N", "hours:Q"]))
+    words = f"Modelled concentrations of {own['person'].nunique()} people"
+    return _sized(_layered(layers), words, height=280)
+
+
+def chart_association(points: pd.DataFrame, *, words: Mapping[str, str]) -> alt.ConcatChart:
+    """Chart what goes with what over people, one panel per term, one person marked in all.
+
+    Parameters
+    ----------
+    points : pandas.DataFrame
+        Columns ``subject``, ``term``, ``x``, ``y``, ``x_name``, ``y_name``.
+    words : mapping of str to str
+        Term -> coefficient with interval and p, for the panel's title.
+    """
+    import altair as alt
+
+    pointed = _pointed()
+    panels = []
+    for term, here in points.groupby("term", sort=False):
+        own = here.rename(columns={"subject": "person"})[["person", "x", "y"]]
+        names = here.iloc[0]
+        base = alt.Chart(own).encode(
+            x=alt.X("x:Q", title=str(names["x_name"]), scale=alt.Scale(zero=False),
+                    axis=alt.Axis(tickCount=4)),
+            y=alt.Y("y:Q", title=str(names["y_name"]), scale=alt.Scale(zero=False)),
+        )  # fmt: skip
+        dots = base.mark_circle(color=LEVELS[0]).encode(
+            size=alt.condition(pointed, alt.value(190), alt.value(48)),
+            opacity=alt.condition(pointed, alt.value(1), alt.value(0.65)),
+            tooltip=[
+                "person:N",
+                alt.Tooltip("x:Q", format=".4~g"),
+                alt.Tooltip("y:Q", format=".4~g"),
+            ],
+        )
+        line = base.transform_regression("x", "y").mark_line(color=INK, strokeWidth=1.4)
+        title = alt.TitleParams(str(term), subtitle=words.get(str(term), ""))
+        panels.append(
+            alt.layer(line, dots.add_params(pointed)).properties(width=220, height=190, title=title)
+        )
+    words_ = f"{len(panels)} scatter plots, one for each term"
+    with warnings.catch_warnings():
+        # One choice in all panels is what is meant; altair merges it and says so.
+        warnings.filterwarnings("ignore", message="Automatically deduplicated selection")
+        made: alt.ConcatChart = alt.concat(*panels, columns=3).properties(description=words_)
+    return made
+
+
+def _colour(names: Sequence[str]) -> Any:  # noqa: ANN401 - altair's channel
+    import altair as alt
+
+    colours = level_colours(list(names))
+    return alt.Color(
+        "level:N",
+        scale=alt.Scale(domain=list(names), range=[colours[name] for name in names]),
+        legend=_legend(names),
+    )
+
+
+def _legend(names: Sequence[str]) -> Any:  # noqa: ANN401 - altair's legend
+    import altair as alt
+
+    return None if list(names) == [_ALL] else alt.Legend(title=None, orient="top")
+
+
+def _pointed() -> Any:  # noqa: ANN401 - altair's parameter
+    """Return the choice of the person that is pointed at, the same one in all panels of a chart."""
+    import altair as alt
+
+    return alt.selection_point(
+        name="pointed", fields=["person"], on="pointerover", clear="pointerout", empty=False
+    )
+
+
+def _sized(chart: C, description: str, *, height: int) -> C:
+    any_chart: Any = chart
+    sized: C = any_chart.properties(width="container", height=height, description=description)
+    return sized
+
+
+def _layered(layers: Sequence[Any]) -> alt.LayerChart:
+    import altair as alt
+
+    # altair's own type also allows facets, which layers never are.
+    whole: Any = alt.layer(*layers)
+    layered: alt.LayerChart = whole
+    return layered
+
+
+#: Neutral colours by which a page knows what to replace.
+NEUTRAL = (INK, MUTED, FAINT)

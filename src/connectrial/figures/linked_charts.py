@@ -1,0 +1,200 @@
+"""Charts of scans and of effects with choices of their own: quality and the forest, by altair."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from connectrial.figures.palette import INK, LEVELS, MUTED, ROLE_COLOURS, swarm
+
+if TYPE_CHECKING:
+    import altair as alt
+
+_JITTER = 34.0  # pixels over which a column of points is spread
+
+
+def chart_quality(
+    quality: pd.DataFrame,
+    *,
+    measures: Mapping[str, str],
+    visits: Sequence[str],
+    factors: Mapping[str, Sequence[str]],
+    limits: Mapping[str, float],
+) -> alt.ConcatChart:
+    """Chart measures of scan quality by visit, one person marked in all, coloured by a chosen factor.
+
+    Parameters
+    ----------
+    quality : pandas.DataFrame
+        Columns ``subject``, ``session``, ``visit``, the measures and the factors.
+    measures : mapping of str to str
+        Column -> title, in order.
+    visits : sequence of str
+        Visits in order.
+    factors : mapping of str to sequence of str
+        Factors by which points may be coloured, with their levels in order.
+    limits : mapping of str to float
+        Measure -> limit of the study file.
+    """
+    import altair as alt
+
+    pointed = alt.selection_point(
+        name="pointed", fields=["person"], on="pointerover", clear="pointerout", empty=False
+    )
+    panels = [
+        _panel(quality, measure, title, visits, factors, limits.get(measure), pointed)
+        for measure, title in measures.items()
+    ]
+    with warnings.catch_warnings():
+        # One choice in all panels is what is meant; altair merges it and says so.
+        warnings.filterwarnings("ignore", message="Automatically deduplicated selection")
+        chart: Any = alt.concat(*panels, columns=2)
+    if len(factors) > 1:
+        chart = chart.add_params(_factor_choice(factors))
+    made: alt.ConcatChart = chart.properties(
+        description=f"Quality of {len(quality)} scans: {', '.join(measures.values())}"
+    )
+    return made
+
+
+def _factor_choice(factors: Mapping[str, Sequence[str]]) -> Any:  # noqa: ANN401 - altair's parameter
+    import altair as alt
+
+    places = [f"f{i}" for i in range(len(factors))]
+    box = alt.binding_select(options=places, labels=list(factors), name="Colour by ")
+    return alt.param(name="colour_by", value=places[0], bind=box)
+
+
+def _panel(
+    quality: pd.DataFrame,
+    measure: str,
+    title: str,
+    visits: Sequence[str],
+    factors: Mapping[str, Sequence[str]],
+    limit: float | None,
+    pointed: Any,  # noqa: ANN401 - altair's parameter
+) -> Any:  # noqa: ANN401 - altair's chart
+    import altair as alt
+
+    own = pd.DataFrame(
+        {
+            "person": quality["subject"].astype(str),
+            "session": quality["session"].astype(str),
+            "visit": quality["visit"].astype(str),
+            "value": pd.to_numeric(quality[measure], errors="coerce"),
+            **{
+                f"f{i}": quality[name].astype("object").where(quality[name].notna(), "not stated")
+                for i, name in enumerate(factors)
+            },
+        }
+    ).dropna(subset=["value"])
+    own = own[own["visit"].isin(visits)].sort_values("value", kind="stable")
+    aside = own.groupby("visit")["value"].transform(
+        lambda v: pd.Series(swarm(list(v)), index=v.index)
+    )
+    own = own.assign(aside=_JITTER * aside)
+    levels = list(
+        dict.fromkeys([*(one for each in factors.values() for one in each), "not stated"])
+    )
+    base = alt.Chart(own)
+    if factors:
+        chosen = "datum[colour_by]" if len(factors) > 1 else "datum.f0"
+        base = base.transform_calculate(level=chosen)
+        colour: Any = alt.Color(
+            "level:N",
+            scale=alt.Scale(domain=levels, range=[*_range(len(levels) - 1), MUTED]),
+            legend=alt.Legend(title=None, orient="top", columns=4) if _few(levels) else None,
+        )
+    else:
+        colour = alt.value(LEVELS[0])
+    tips: list[Any] = ["person:N", "session:N", "visit:N", alt.Tooltip("value:Q", format=".4~g")]
+    tips += ["level:N"] if factors else []
+    dots = base.mark_circle().encode(
+        x=alt.X("visit:N", sort=list(visits), title=None, axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
+        xOffset=alt.XOffset("aside:Q", scale=alt.Scale(domain=[-22, 22])),
+        color=colour,
+        size=alt.condition(pointed, alt.value(170), alt.value(26)),
+        opacity=alt.condition(pointed, alt.value(1), alt.value(0.6)),
+        tooltip=tips,
+    )
+    layers: list[Any] = [dots.add_params(pointed)]
+    if limit is not None:
+        line = alt.Chart(pd.DataFrame([{"value": limit}]))
+        layers.append(line.mark_rule(strokeDash=[5, 3], color=LEVELS[5]).encode(y="value:Q"))
+    return alt.layer(*layers).properties(width=330, height=190)
+
+
+def _few(levels: Sequence[str]) -> bool:
+    return len(levels) <= 12
+
+
+def _range(n: int) -> list[str]:
+    return [LEVELS[i % len(LEVELS)] for i in range(n)]
+
+
+def chart_forest(rows: pd.DataFrame, *, unit: str) -> alt.LayerChart:
+    """Chart estimates with intervals, to be filtered by role, words and df method.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Columns ``label`` (unique), ``role``, ``method``, ``declared``, ``estimate``, ``low``,
+        ``high``, ``df``, ``p``, ``adjusted``, ``note``; in order.
+    unit : str
+        Of the estimates.
+    """
+    import altair as alt
+
+    roles = list(dict.fromkeys(rows["role"].astype(str)))
+    every = "all"
+    role = alt.param(
+        name="role", value=every, bind=alt.binding_select(options=[every, *roles], name="Role ")
+    )
+    own = alt.param(
+        name="declared_only",
+        value=False,
+        bind=alt.binding_checkbox(name="Declared df methods only "),
+    )
+    words = alt.param(name="words", value="", bind=alt.binding(input="search", name="Search "))
+    kept = (
+        "(role == 'all' || datum.role == role) && (!declared_only || datum.declared) && "
+        "indexof(lower(datum.label), lower(words)) >= 0"
+    )
+    base = alt.Chart(rows).transform_filter(kept)
+    y = alt.Y(
+        "label:N", sort=list(rows["label"]), title=None,
+        axis=alt.Axis(labelLimit=430, labelFontSize=11, ticks=False, domain=False, grid=False),
+    )  # fmt: skip
+    colour = alt.Color(
+        "role:N",
+        scale=alt.Scale(domain=roles, range=[ROLE_COLOURS.get(one, MUTED) for one in roles]),
+        legend=alt.Legend(title=None, orient="top"),
+    )
+    faint = alt.condition("datum.declared", alt.value(1), alt.value(0.6))
+    tips = [
+        alt.Tooltip("label:N", title="effect"), "role:N",
+        alt.Tooltip("estimate:Q", format=".3~g"), alt.Tooltip("low:Q", title="from", format=".3~g"),
+        alt.Tooltip("high:Q", title="to", format=".3~g"), alt.Tooltip("df:Q", format=".1f"),
+        alt.Tooltip("method:N", title="df method"), alt.Tooltip("p:Q", format=".2~g"),
+        alt.Tooltip("adjusted:Q", title="adjusted p", format=".2~g"), alt.Tooltip("note:N"),
+    ]  # fmt: skip
+    span = base.mark_rule(strokeWidth=2.4).encode(
+        y=y, x=alt.X("low:Q", title=f"estimate and interval ({unit})" if unit else "estimate"),
+        x2="high:Q", color=colour, opacity=faint, tooltip=tips,
+    )  # fmt: skip
+    dots = base.mark_point(size=62, filled=True).encode(
+        y=y, x=alt.X("estimate:Q"), color=colour, opacity=faint, tooltip=tips,
+        shape=alt.condition("datum.declared", alt.value("circle"), alt.value("diamond")),
+    )  # fmt: skip
+    zero = alt.Chart(pd.DataFrame([{"estimate": 0.0}])).mark_rule(strokeDash=[4, 3], color=INK)
+    chart: Any = alt.layer(zero.encode(x="estimate:Q"), span, dots).add_params(role, own, words)
+    made: alt.LayerChart = chart.properties(
+        width="container",
+        height=alt.Step(17),
+        description=f"{len(rows)} estimates with intervals in {unit or 'their unit'}",
+    )
+    return made

@@ -1,0 +1,64 @@
+"""What goes with what over people: exposure and change."""
+
+from __future__ import annotations
+
+from connectrial.figures.charts import chart_association
+from connectrial.figures.numbers import format_interval, format_number, format_p
+from connectrial.figures.scatter import plot_scatter
+from connectrial.report.live import chart
+from connectrial.report.panel import Panel
+from connectrial.report.source import table
+from connectrial.results import Result, Results
+
+
+def association_panel(results: Results, result: Result) -> Panel | None:
+    """Draw the pairs of values behind the correlations of an analysis; None where there are none.
+
+    Parameters
+    ----------
+    results : Results
+        With the table ``associations``.
+    result : Result
+        Correlations over people, one or more terms.
+    """
+    listed = table(results, "associations")
+    if listed is None:
+        return None
+    own = listed[listed["analysis"].astype(str) == result.name].dropna(subset=["x", "y"])
+    if own.empty:
+        return None
+    words = _words(result)
+    terms = list(dict.fromkeys(own["term"].astype(str)))
+    return Panel(
+        name=f"association {result.name}",
+        title=f"{result.title}: person by person",
+        how="Dots are people; the line is that of least squares. Above each panel stand the coefficient, "
+        "its interval and its p, not adjusted.",
+        alt="; ".join(f"{term}: {words.get(term, '')}" for term in terms) + ".",
+        figure=plot_scatter(
+            own.assign(
+                panel=own["term"], title=[f"{t}\n{words.get(str(t), '')}" for t in own["term"]]
+            ),
+            x_label=str(own["x_name"].iloc[0]),
+            y_label=str(own["y_name"].iloc[0]),
+        ),
+        data=own,
+        methods=result.methods or "Correlation over people.",
+        min_width_px=260 * min(3, len(terms)),
+        live=chart(
+            chart_association(own, words=words).to_dict(validate=False),
+            title=f"{result.title}: person by person",
+            how="Point at a dot: the same person stands out in every panel.",
+        ),
+    )
+
+
+def _words(result: Result) -> dict[str, str]:
+    words = {}
+    rows = result.estimates
+    for row in rows[rows["declared"] & (rows["kind"] == "correlation")].to_dict("records"):
+        interval = format_interval(row["ci_low"], row["ci_high"])
+        words[str(row["term"])] = (
+            f"r = {format_number(row['estimate'], digits=2)} {interval}, p {format_p(row['p'], sign=True)}"
+        )
+    return words

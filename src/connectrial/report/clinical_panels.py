@@ -1,0 +1,398 @@
+"""Figures of the clinical course: scores over visits, everybody's change, response and remission."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from connectrial.figures.charts import chart_course, chart_waterfall
+from connectrial.figures.clinical import plot_course, plot_rates
+from connectrial.figures.numbers import as_float, format_interval, format_number
+from connectrial.figures.waterfall import plot_waterfall
+from connectrial.report.blocks import Block, table_block
+from connectrial.report.cells import Cell, Table
+from connectrial.report.live import chart
+from connectrial.report.panel import Panel
+from connectrial.report.source import (
+    factor_of,
+    factors,
+    included_people,
+    patients_level,
+    split_factor,
+    table,
+    under_each_treatment,
+    visit_days,
+    visits,
+    with_factors,
+)
+from connectrial.results import Result, Results
+
+_HOURS = 24.0
+_POINT = (
+    "Point at a line or a dot for the person, the visit and the value; the person stands out, and "
+    "everybody else stays pale."
+)
+
+
+def course_panels(results: Results) -> list[Panel]:
+    """Draw each scale over visits."""
+    scores = table(results, "scores")
+    if scores is None:
+        return []
+    ready = with_factors(results, scores.dropna(subset=["score", "visit"]))
+    if "treatment" in ready:
+        # A course of each treatment is one of people who were given it.
+        patients = patients_level(results)
+        ready = ready if patients is None else ready[ready["group"].astype(str) == patients]
+        ready = under_each_treatment(results, ready)
+    panels = []
+    for scale in dict.fromkeys(ready["scale"].astype(str)):
+        own = ready[ready["scale"].astype(str) == scale]
+        panel = _course_panel(results, own, scale)
+        if panel is not None:
+            panels.append(panel)
+    return panels
+
+
+def _course_panel(results: Results, own: pd.DataFrame, scale: str) -> Panel | None:
+    order = [*visits(results), *dict.fromkeys(own["visit"].astype(str))]
+    order = list(dict.fromkeys(order))
+    analysis = _score_analysis(results, scale)
+    means, source = _score_means(results, scale, analysis)
+    factor, levels = split_factor(results, own)
+    if analysis is not None and means is analysis.means:
+        factor, levels = factor_of(results, analysis)
+    elif means is not None and len(means):
+        named = [str(n) for n in means["by_factor"].dropna().unique() if str(n)]
+        factor = named[0] if named else None
+        levels = factors(results).get(factor, []) if factor else []
+    present = [visit for visit in order if (own["visit"].astype(str) == visit).any()]
+    section = (results.study.get("scales") or {}).get(scale) or {}
+    better = section.get("better")
+    scanned = _scan_visits(results)
+    unit = str(section.get("unit") or "")
+    days = visit_days(results)
+    scan_visits = [visit for visit in present if visit in scanned]
+    infusion = infusion_days(results)
+    strip = endpoint_strip(results, scale)
+    figure = plot_course(
+        own,
+        means,
+        visits=present,
+        scale=scale,
+        unit=unit,
+        by=factor,
+        levels=levels,
+        days=days,
+        scan_visits=scan_visits,
+        infusion=infusion,
+        strip=strip,
+    )
+    how = "Thin lines are people (open circles: seen once)."
+    if source:
+        how += f" Thick lines are {source} means with their intervals."
+    if scan_visits:
+        how += " Triangles are visits with scans."
+    if infusion is not None and days is not None:
+        how += " The shaded days are those of the infusion."
+    if strip is not None:
+        how += " Below: people who met each rule, of those with a known outcome."
+    if better:
+        how += f" {str(better).capitalize()} is better."
+    n_people = own["subject"].nunique()
+    return Panel(
+        name=f"course {scale}",
+        title=f"{scale} over time",
+        how=how,
+        alt=f"{scale} of {n_people} people at {', '.join(present)}"
+        + (f", coloured by {factor}" if factor else "")
+        + ".",
+        figure=figure,
+        data=own[[c for c in ("subject", "visit", "scale", "score", factor) if c in own.columns]],
+        methods=_course_methods(analysis, source),
+        live=chart(
+            chart_course(
+                own,
+                means,
+                visits=present,
+                scale=f"{scale} ({unit})" if unit else scale,
+                by=factor,
+                levels=levels,
+                days=days,
+                scan_visits=scan_visits,
+                infusion=infusion,
+            ).to_dict(validate=False),
+            title=f"{scale} over time",
+            how=_POINT,
+        ),
+    )
+
+
+def _course_methods(analysis: Result | None, source: str) -> str:
+    if source == "model-based" and analysis is not None and analysis.methods:
+        return analysis.methods
+    if source:
+        return "Means and 95 % t intervals of everybody who has a score at the visit; no model."
+    return "Scores as they were recorded; no model."
+
+
+def _score_analysis(results: Results, scale: str) -> Result | None:
+    for result in results.analyses:
+        if result.what == "score" and result.outcome == scale and result.means is not None:
+            return result
+    return None
+
+
+def _score_means(
+    results: Results, scale: str, analysis: Result | None
+) -> tuple[pd.DataFrame | None, str]:
+    """Return means of a scale and whose they are: observed ones first, they need no model."""
+    listed = table(results, "score_means")
+    if listed is not None:
+        own = listed[listed["scale"].astype(str) == scale]
+        if len(own):
+            return own, "observed"
+    if analysis is None or analysis.means is None or not len(analysis.means):
+        return None, ""
+    # A model of change draws no means of scores.
+    if analysis.design.get("outcome") == "change" or "change" in analysis.title.lower():
+        return None, ""
+    modelled = (analysis.means["source"].astype(str) == "model").any()
+    return analysis.means, "model-based" if modelled else "observed"
+
+
+def _scan_visits(results: Results) -> set[str]:
+    for name in ("visit_fc", "scans"):
+        listed = table(results, name)
+        if listed is not None and "visit" in listed.columns:
+            return set(listed["visit"].dropna().astype(str))
+    return set()
+
+
+def rates_panel(results: Results) -> Panel | None:
+    """Draw response, remission and the like with their intervals."""
+    rows = []
+    for result in results.analyses:
+        if result.role == "quality":
+            continue
+        own = result.estimates
+        own = own[(own["kind"] == "proportion") & own["estimate"].notna()]
+        several = result.what == "response" and own["analysis_set"].nunique() > 1
+        for row in own.to_dict("records"):
+            met = round(float(row["estimate"]) * float(row["n_subjects"]))
+            title = str(row["outcome"] or result.title)
+            term = str(row["term"])
+            # "response, ketamine" says already what it is a share of.
+            named = term.startswith(title) or term in (result.name, "")
+            label = (term or title) if named else f"{title}: {term}"
+            if several:
+                label += f" ({row['analysis_set']})"
+            rows.append(
+                {
+                    "label": label,
+                    "estimate": row["estimate"],
+                    "ci_low": row["ci_low"],
+                    "ci_high": row["ci_high"],
+                    "text": f"{met} of {row['n_subjects']} ({100 * float(row['estimate']):.0f} %)",
+                }
+            )
+    if not rows:
+        return None
+    rates = pd.DataFrame(rows)
+    words = "; ".join(f"{row['label']}: {row['text']}" for row in rows)
+    return Panel(
+        name="rates",
+        title="Response and remission",
+        how="Dots are shares of people with a known outcome, lines their intervals; the counts "
+        "stand on the right.",
+        alt=words + ".",
+        figure=plot_rates(rates),
+        data=rates,
+        methods=next((one.methods for one in results.analyses if one.what == "response"), "")
+        or "Shares of people with their confidence intervals.",
+    )
+
+
+def infusion_days(results: Results) -> tuple[float, float] | None:
+    """Return first and last day of the doses, where everybody's lie within the same days."""
+    doses = table(results, "doses")
+    if doses is None:
+        return None
+    ends = (doses["start_h"] + doses["duration_h"]).groupby(doses["subject"]).max()
+    starts = doses["start_h"].groupby(doses["subject"]).min()
+    if (
+        len(ends) == 0
+        or ends.max() - ends.median() > _HOURS
+        or starts.max() - starts.min() > _HOURS
+    ):
+        return None
+    # A single short dose is a day's work; on an axis of days it is a thin bar.
+    first, last = float(starts.median()) / _HOURS, float(ends.median()) / _HOURS
+    return (first, max(last, first + 0.25))
+
+
+def _endpoints(results: Results) -> list[tuple[str, Mapping[str, Any], Result]]:
+    """Return each endpoint that was analysed: its name, its rule, its result."""
+    declared = results.study.get("endpoints") or {}
+    by_name = {one.name: one for one in results.analyses if one.what == "response"}
+    return [(name, rule, by_name[name]) for name, rule in declared.items() if name in by_name]
+
+
+def rule_words(rule: Mapping[str, Any]) -> str:
+    """Write an endpoint's rule as a paper does: ``MADRS halved``, ``CGI-I of 2 or less``."""
+    scale = str(rule.get("scale") or "")
+    percent = rule.get("min_percent_decrease")
+    if percent is not None:
+        words = f"{scale} down by {float(percent):g} %"
+    elif rule.get("below") is not None:
+        words = f"{scale} < {float(rule['below']):g}"
+    elif rule.get("at_most") is not None:
+        words = f"{scale} ≤ {float(rule['at_most']):g}"
+    else:
+        words = scale
+    return words + (f", of those with {rule['among']}" if rule.get("among") else "")
+
+
+def endpoint_strip(results: Results, scale: str) -> pd.DataFrame | None:
+    """Return shares of people below the course of the scale that most endpoints ask about.
+
+    Endpoints of scales that are rated for improvement alone (CGI-I) stand there too.
+    """
+    found = _endpoints(results)
+    asked = pd.Series([str(rule["scale"]) for _, rule, _ in found], dtype=object)
+    if asked.empty or asked.value_counts().index[0] != scale:
+        return None
+    rows = []
+    for _, rule, result in found:
+        if rule.get("until") or rule.get("among"):
+            continue
+        own = result.estimates
+        own = own[(own["kind"] == "proportion") & own["estimate"].notna()]
+        own = own[own["analysis_set"] == own["analysis_set"].iloc[0]] if len(own) else own
+        split = own[own["term"].astype(str).str.contains(", ", regex=False)]
+        for row in (split if len(split) else own).to_dict("records"):
+            level = str(row["term"]).rpartition(", ")[2] if len(split) else ""
+            rows.append(
+                {
+                    "rule": rule_words(rule),
+                    "visit": str(rule["visit"]),
+                    "by": level,
+                    "estimate": as_float(row["estimate"]),
+                    "n_met": round(as_float(row["estimate"]) * int(row["n_subjects"])),
+                    "n_subjects": int(row["n_subjects"]),
+                }
+            )
+    return pd.DataFrame(rows) if rows else None
+
+
+def endpoint_table(results: Results) -> list[Block]:
+    """Lay endpoints out by analysis set: counts, share with interval, difference between arms."""
+    found = _endpoints(results)
+    sets = list(
+        dict.fromkeys(str(s) for *_, one in found for s in one.estimates["analysis_set"] if str(s))
+    )
+    if not found or not sets:
+        return []
+    rows = []
+    for name, rule, result in found:
+        own = result.estimates[result.estimates["estimate"].notna()]
+        for term in dict.fromkeys(own["term"].astype(str)):
+            mine = own[own["term"].astype(str) == term]
+            for kind in dict.fromkeys(mine["kind"].astype(str)):
+                cells = [
+                    _share(mine[(mine["kind"] == kind) & (mine["analysis_set"] == s)]) for s in sets
+                ]
+                what = term.rpartition(", ")[2] if ", " in term else "everyone"
+                what = what if kind == "proportion" else f"{kind}, {term}"
+                first = Cell(text=name.replace("_", " "), sub=(rule_words(rule),))
+                rows.append(("", (first, Cell(text=str(rule["visit"])), Cell(text=what), *cells)))
+    shown = Table(
+        heads=(
+            ("endpoint", ""),
+            ("visit", ""),
+            ("of", ""),
+            *((s.replace("_", " "), "num") for s in sets),
+        ),
+        rows=tuple(rows),
+        caption="Endpoints by analysis set, with 95 % intervals",
+    )
+    data = pd.concat([one.estimates for *_, one in found], ignore_index=True)
+    return [table_block(shown, data=data, name="endpoints")]
+
+
+def _share(rows: pd.DataFrame) -> Cell:
+    if rows.empty:
+        return Cell(text="–", css="num")
+    row = rows.iloc[0]
+    estimate = as_float(row["estimate"])
+    if row["kind"] != "proportion":
+        interval = format_interval(row["ci_low"], row["ci_high"])
+        return Cell(text=format_number(estimate), sub=(interval,) if interval else (), css="num")
+    n = int(row["n_subjects"])
+    ends = (100 * as_float(row["ci_low"]), 100 * as_float(row["ci_high"]))
+    return Cell(
+        text=f"{round(estimate * n)} of {n} ({100 * estimate:.0f} %)",
+        sub=(f"[{ends[0]:.0f}, {ends[1]:.0f}] %",) if ends[0] == ends[0] else (),
+        css="num",
+    )
+
+
+def waterfall_panel(results: Results) -> Panel | None:
+    """Draw everybody's percent change at the visit of the first endpoint that asks for a decrease."""
+    rules = [
+        rule
+        for rule in (results.study.get("endpoints") or {}).values()
+        if rule.get("min_percent_decrease") is not None and not rule.get("until")
+    ]
+    scores = table(results, "scores")
+    if not rules or scores is None or "percent_change" not in scores.columns:
+        return None
+    rule = rules[0]
+    scale, visit = str(rule["scale"]), str(rule["visit"])
+    own = scores[(scores["scale"].astype(str) == scale) & (scores["visit"].astype(str) == visit)]
+    own = own.dropna(subset=["percent_change"])
+    people = included_people(results)
+    own = own if people is None else own[own["subject"].astype(str).isin(people)]
+    if len(own) < 3:
+        return None
+    threshold = float(rule["min_percent_decrease"])
+    ready = with_factors(results, own)
+    known = factors(results)
+    treated = next((n for n in ("treatment", "arm") if n in ready.columns and n in known), None)
+    if treated is not None and ready["subject"].duplicated().any():
+        ready = ready.assign(
+            subject=ready["subject"].astype(str) + ", " + ready[treated].astype(str)
+        )
+    met = ready["percent_change"] <= -threshold
+    if treated is not None:
+        level, levels = ready[treated].astype(str), known[treated]
+    else:
+        level, levels = (
+            met.map({True: "response", False: "no response"}),
+            ["response", "no response"],
+        )
+    data = ready.assign(level=level)[["subject", "visit", "percent_change", "level"]]
+    how = (
+        f"Each bar is one person's change of {scale} from baseline to {visit}; bars below the dashed "
+        f"line ({threshold:g} % lower) are responses."
+    )
+    return Panel(
+        name=f"waterfall {scale}",
+        title=f"Change of {scale} at {visit}, person by person",
+        how=how,
+        alt=f"Percent change of {scale} of {len(data)} people, from "
+        f"{format_number(data['percent_change'].max())} to {format_number(data['percent_change'].min())}; "
+        f"{int(met.sum())} fell by at least {threshold:g} %.",
+        figure=plot_waterfall(data, scale=scale, levels=levels, threshold=threshold),
+        data=data,
+        methods="Percent change from each person's own baseline, of everybody with both scores; no model.",
+        live=chart(
+            chart_waterfall(data, scale=scale, levels=levels, threshold=threshold).to_dict(
+                validate=False
+            ),
+            title=f"Change of {scale} at {visit}, person by person",
+            how="Point at a bar for the person and the change.",
+        ),
+    )

@@ -1,0 +1,77 @@
+"""The pairs of values behind correlations over people, for the figures of a report."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from connectrial.plan.analyses import PlannedAnalysis
+from connectrial.plan.making import Plan
+from connectrial.run.exposing import change_of
+
+COLUMNS = ("analysis", "term", "subject", "x", "y", "x_name", "y_name")
+
+
+def association_points(plan: Plan, visit_fc: pd.DataFrame) -> pd.DataFrame:
+    """Return every pair that a correlation with exposure rests on.
+
+    Parameters
+    ----------
+    plan : Plan
+        With its analyses.
+    visit_fc : pandas.DataFrame
+        Network FC of each person at each visit.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``analysis``, ``term`` as in the estimates, ``subject``, ``x``, ``y``, and what they are.
+    """
+    found = []
+    for one in plan.analyses:
+        if one.what == "exposure response":
+            found += _exposure(plan, one, visit_fc)
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(COLUMNS))
+
+
+def _exposure(plan: Plan, one: PlannedAnalysis, visit_fc: pd.DataFrame) -> list[pd.DataFrame]:
+    section = plan.study.exposure
+    if section is None or one.rows is None or not len(one.rows):
+        return []
+    response = next(item for item in section.response if item.name == one.name)
+    people = one.rows.set_index("subject")
+    change = change_of(one, response, visit_fc)
+    term = f"{response.measure} ~ change {response.baseline} to {response.visit}"
+    what = response.scale or one.outcome
+    return [
+        _points(
+            one,
+            term,
+            people.index.to_series(),
+            people[response.measure],
+            change,
+            response.measure.replace("_", " "),
+            f"change of {what}",
+        )
+    ]
+
+
+def _points(
+    one: PlannedAnalysis,
+    term: str,
+    subject: pd.Series,
+    x: pd.Series,
+    y: pd.Series,
+    x_name: str,
+    y_name: str,
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "analysis": one.name,
+            "term": term,
+            "subject": subject.astype(str).to_numpy(),
+            "x": pd.to_numeric(x).to_numpy(dtype=float),
+            "y": pd.to_numeric(y).to_numpy(dtype=float),
+            "x_name": x_name,
+            "y_name": y_name,
+        }
+    )
