@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ def plot_qc_fc(
     matplotlib.figure.Figure
     """
     rows = 1 if by_distance is None else 2
+    many = len(samples) > 3
     figure, axes = new_axes(
         width=min(9.5, 1.0 + 2.2 * len(samples)), height=2.1 * rows + 0.4, columns=len(samples),
         rows=rows, sharey="row",
@@ -47,8 +49,9 @@ def plot_qc_fc(
         ax.axvline(0, color=MUTED, linewidth=0.8)
         ax.set_xlim(-1, 1)
         ax.set_ylim(bottom=0)
-        ax.set_title(sample)
-        ax.set_xlabel("r of edge with mean FD")
+        # Many columns are narrow: their words are broken, and shorter.
+        ax.set_title(textwrap.fill(sample, 16) if many else sample)
+        ax.set_xlabel("r with FD" if many else "r of edge with mean FD")
         if number == 0:
             ax.set_ylabel("density of edges")
         if by_distance is None:
@@ -62,7 +65,7 @@ def plot_qc_fc(
         ax.plot(near["distance_mm"], near["median"], color=INK, linewidth=1.4, marker="o",
                 markersize=3)  # fmt: skip
         ax.axhline(0, color=MUTED, linewidth=0.8)
-        ax.set_xlabel("distance of parcels (mm)")
+        ax.set_xlabel("distance (mm)" if many else "distance of parcels (mm)")
         if number == 0:
             ax.set_ylabel("r of edge with mean FD")
     return figure
