@@ -194,7 +194,7 @@ def test_availability_shows_every_cell_once():
         }
     )
     ax = plot_availability(table, visits=VISITS, blocks={"drug": ["b"], "placebo": ["a"]}).axes[0]
-    words = [text.get_text() for text in ax.get_legend().get_texts()]
+    words = [text.get_text() for text in ax.figure.legends[0].get_texts()]
     assert [re.search(r"\((\d)\)", word).group(1) for word in words] == ["1"] * 4
     places = {
         c.get_label().split(" ")[0].rstrip(":"): c.get_offsets().tolist() for c in ax.collections

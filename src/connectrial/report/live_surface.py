@@ -39,7 +39,7 @@ def surface_live(
         every = every[np.isfinite(every) & (every > 0)]
         most = float(np.percentile(every, 99)) if every.size else 1.0
         limits[scale] = max(limits.get(scale, 0.0), most)
-    drawn = [
+    drawn: list[dict[str, Any]] = [
         {
             "title": name,
             "scale": scale,

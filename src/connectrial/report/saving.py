@@ -93,6 +93,8 @@ def save_report(
     else:
         remove_pages(out)
     sections = page_sections(results)
+    # Rendered first: to draw a figure for the page is what lays it out, and its files keep that.
+    text = render_sections(results, sections)
     written: list[Path] = []
     for panel in section_panels(sections):
         simulated = bool(results.plan.get("simulated"))
@@ -101,8 +103,8 @@ def save_report(
     logs = out / "logs"
     written.append(write_atomic(logs / "CITATION.md", citation_markdown(results, paragraphs, keys)))
     written.append(write_atomic(logs / "CITATION.bib", citation_bibtex(keys)))
-    # The page comes last: where it stands, everything that it speaks of stands beside it.
-    page = write_atomic(out / "report.html", render_sections(results, sections))
+    # The page is written last: where it stands, everything that it speaks of stands beside it.
+    page = write_atomic(out / "report.html", text)
     if pages:
         written += [*(out / PEOPLE_FOLDER).glob("*.html"), *out.glob(SCANS_PAGE)]
     hashes = {path.relative_to(out).as_posix(): digest_file(path) for path in (*written, page)}
@@ -148,8 +150,10 @@ def _note(out: Path) -> Path:
 def _shown(out: Path, identifiers: Identifiers, *, pages: bool) -> dict[str, str]:
     """Say what a page shows: the saved results, which vouch for their tables, and the codes."""
     parts = {"identifiers": identifiers, "pages": str(pages), "version": __version__}
-    for path in (out / "group" / "results.json", out / IDS_FILE):
-        parts[path.name] = digest_file(path) if path.is_file() else ""
+    # The list of codes is not named: what leaves the lab does not lead to it.
+    read = {"results": out / "group" / "results.json", "codes": out / IDS_FILE}
+    for name, path in read.items():
+        parts[name] = digest_file(path) if path.is_file() else ""
     return parts
 
 
