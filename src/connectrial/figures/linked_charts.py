@@ -194,7 +194,8 @@ def chart_forest(rows: pd.DataFrame, *, unit: str) -> alt.LayerChart:
     chart: Any = alt.layer(zero.encode(x="estimate:Q"), span, dots).add_params(role, own, words)
     made: alt.LayerChart = chart.properties(
         width="container",
-        height=alt.Step(17),
+        # A step instead would make Vega-Lite warn of the width, which follows its container.
+        height=17 * rows["label"].nunique(),
         description=f"{len(rows)} estimates with intervals in {unit or 'their unit'}",
     )
     return made
