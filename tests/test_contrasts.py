@@ -18,7 +18,7 @@ from connectrial.plan.making import plan_hash
 from connectrial.plan.systems import plan_systems
 from connectrial.report.set_sections import variant_rows
 from connectrial.run.simulating import simulate_dataset
-from connectrial.study_checks import family_members
+from connectrial.study_model_checks import family_members
 from connectrial.trial.periods import williams_sequences
 
 STUDY = """

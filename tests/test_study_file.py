@@ -27,8 +27,8 @@ from connectrial.io.known_atlases import load_atlas
 from connectrial.plan.making import plan_hash
 from connectrial.stats.terms import fit_terms
 from connectrial.study import Study, json_schema
-from connectrial.study_checks import expanded_terms
 from connectrial.study_file import load_study, parse_study
+from connectrial.study_model_checks import expanded_terms
 from connectrial.trial.courses import sustained, time_to_event
 from connectrial.trial.endpoints import remission, response
 from connectrial.trial.exposure import exposure_measure

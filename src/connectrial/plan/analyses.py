@@ -13,11 +13,7 @@ import pandas as pd
 from connectrial.errors import ModelError
 from connectrial.fc.networks import NetworkDefinition
 from connectrial.plan.connection_tables import stand_in_note
-from connectrial.plan.crossover import (
-    crossover_notes,
-    with_treatments,
-    within_treatments,
-)
+from connectrial.plan.crossover import crossover_notes, with_treatments, within_treatments
 from connectrial.plan.people import People
 from connectrial.stats.design import Design, build_design
 from connectrial.stats.grammar import parse_formula
@@ -34,7 +30,7 @@ from connectrial.study import (
     Section,
     Study,
 )
-from connectrial.study_checks import expanded_terms, grouping_variables, term_variables
+from connectrial.study_model_checks import expanded_terms, grouping_variables, term_variables
 from connectrial.study_set_checks import stated_contrasts
 from connectrial.trial.visits import CONTROLS
 

@@ -10,7 +10,7 @@ import pandas as pd
 from connectrial.errors import InputError
 from connectrial.plan.survey import Survey
 from connectrial.study import Study
-from connectrial.study_checks import CROSSOVER_VARIABLES
+from connectrial.study_model_checks import CROSSOVER_VARIABLES
 from connectrial.trial.periods import Periods, assign_periods
 
 

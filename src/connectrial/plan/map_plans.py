@@ -10,7 +10,8 @@ from connectrial.fc.graphs import global_signal_note
 from connectrial.plan.analyses import PlannedAnalysis, plan_over_places
 from connectrial.plan.people import People
 from connectrial.study import MapSection, Study
-from connectrial.study_checks import expanded_terms, not_over_parcels
+from connectrial.study_checks import not_over_parcels
+from connectrial.study_model_checks import expanded_terms
 
 
 def plan_maps(

@@ -21,7 +21,7 @@ from connectrial.plan.analyses import (
 from connectrial.plan.crossover import baselines, with_treatments
 from connectrial.plan.people import People, find_endpoint, who_has_endpoints
 from connectrial.study import ClinicalSection, EndpointSection, ModelSection, Study
-from connectrial.study_checks import expanded_terms
+from connectrial.study_model_checks import expanded_terms
 from connectrial.study_set_checks import stated_contrasts
 from connectrial.study_trial_checks import clinical_tests, endpoint_tests, last_visit
 from connectrial.trial.courses import carry_forward, time_to_event

@@ -25,7 +25,7 @@ from connectrial.stats.edgewise import EdgeFits, fit_edges
 from connectrial.stats.margins import mean_rows
 from connectrial.stats.model_fit import MixedFit
 from connectrial.study import ContrastSection
-from connectrial.study_checks import grouping_variables, term_variables
+from connectrial.study_model_checks import grouping_variables, term_variables
 
 Array = NDArray[np.float64]
 

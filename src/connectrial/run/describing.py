@@ -212,7 +212,7 @@ def _pairs(levels: Mapping[str, object]) -> str:
 
 
 def _print_families(plan: Plan, console: Console) -> None:
-    from connectrial.study_checks import family_members
+    from connectrial.study_model_checks import family_members
 
     for name, family in plan.study.family.items():
         members = family_members(plan.study, name)

@@ -14,7 +14,7 @@ from connectrial.stats.margins import mean_rows
 from connectrial.stats.model_fit import MixedFit
 from connectrial.stats.terms import fit_terms
 from connectrial.study import ClinicalSection
-from connectrial.study_checks import term_variables
+from connectrial.study_model_checks import term_variables
 
 #: Degrees of freedom that stand beside the declared ones.
 DF_METHODS = ("satterthwaite", "kenward-roger", "residual")

@@ -19,7 +19,7 @@ from connectrial.stats.association import correlate
 from connectrial.stats.exact import fisher_table
 from connectrial.stats.terms import fit_terms
 from connectrial.study import Study
-from connectrial.study_checks import term_variables
+from connectrial.study_model_checks import term_variables
 from connectrial.trial.batches import cross_batches, is_inseparable
 from connectrial.trial.visits import CONTROLS
 
