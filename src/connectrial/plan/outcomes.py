@@ -19,7 +19,8 @@ from connectrial.plan.analyses import (
     with_design,
 )
 from connectrial.plan.crossover import baselines, with_treatments
-from connectrial.plan.people import People, find_endpoint, who_has_endpoints
+from connectrial.plan.endpoint_tables import find_endpoint, who_has_endpoints
+from connectrial.plan.people import People
 from connectrial.study import ClinicalSection, EndpointSection, ModelSection, Study
 from connectrial.study_model_checks import expanded_terms
 from connectrial.study_set_checks import stated_contrasts

@@ -14,7 +14,7 @@ from connectrial.data import BoolArray, Scan
 from connectrial.errors import InputError
 from connectrial.io.bids import bids_name
 from connectrial.plan import Plan
-from connectrial.plan.people import censor_scan
+from connectrial.plan.scan_fates import censor_scan
 from connectrial.run.making_of import finished, made_from
 from connectrial.run.session_jobs import SessionJob, SessionOutcome, make_job
 from connectrial.run.session_quality import frames_table
