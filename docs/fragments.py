@@ -143,11 +143,12 @@ def _inner_sections(
 
 
 def _optional_table(value: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the schema of a key that holds one table or nothing."""
+    """Return the schema of a key that holds one table, or a list in its place, or nothing."""
     options = [one for one in value.get("anyOf", []) if one.get("type") != "null"]
-    if len(options) != 1 or "$ref" not in options[0]:
+    tables = [one for one in options if "$ref" in one]  # a list may stand in a table's place
+    if len(tables) != 1 or any(one.get("type") != "array" for one in options if one not in tables):
         return None
-    inner = _resolve(options[0], schema)
+    inner = _resolve(tables[0], schema)
     return inner if "properties" in inner else None
 
 

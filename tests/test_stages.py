@@ -79,4 +79,4 @@ def test_the_page_says_who_has_no_second_scan(results):
     page = render_report(results)
     assert "18 of 55 people have no usable scan at month3 (18: no scan on disk)" in page
     assert "6 people: arm is not stated" in page
-    assert len(page.encode()) < 6_000_000
+    assert len(page.encode()) < 8_000_000  # of the 15 MB that a report may have

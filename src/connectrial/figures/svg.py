@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -44,7 +45,10 @@ def figure_svg(figure: Figure, *, name: str, alt: str) -> str:
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         # Straight to the drawing: savefig draws everything twice to find the layout.
         canvas: Any = FigureCanvasSVG(figure)
-        canvas.print_svg(buffer, metadata=METADATA)
+        with warnings.catch_warnings():
+            # Names longer than the figure leave axes no room: then it is drawn as it was laid out.
+            warnings.filterwarnings("ignore", message="constrained_layout not applied")
+            canvas.print_svg(buffer, metadata=METADATA)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,7 +153,7 @@ def look_at(
         scores=scores,
         meanings=_session_meanings(dataset),
         loose=_loose_tables(dataset),
-        name=str(description.get("Name") or "").strip() or root.resolve().name,
+        name=_printable(str(description.get("Name") or "")) or root.resolve().name,
         simulated=description.get("Simulated") is True,
         problems=tuple(dict.fromkeys(problems)),
         filters=filters or {},
@@ -426,3 +427,8 @@ def path_text(path: Path, *, variables: Sequence[str]) -> str:
             inside = absolute.relative_to(Path(value).resolve()).as_posix()
             return f"${{{name}}}" if inside == "." else f"${{{name}}}/{inside}"
     return str(absolute)
+
+
+def _printable(text: str) -> str:
+    """Take out what a study file refuses: control characters other than line breaks and tabs."""
+    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc").strip()
