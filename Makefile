@@ -22,7 +22,7 @@ demo: $(VENV)/.installed-connectrial  ## a simulated trial, analysed from files 
 
 # In CI the order of tests is the same for the same tree; elsewhere it is new every time.
 test: $(VENV)/.installed-test  ## the tests
-	$(RUN) pytest -n auto --dist loadfile $(if $(CI),-p randomly --randomly-seed=20210122)
+	$(RUN) pytest -n auto --dist loadfile $(if $(CI),-p randomly --randomly-seed=20210122 --reruns 1)
 
 lint: $(VENV)/.installed-dev  ## style, types, and who may import whom
 	$(RUN) ruff check
@@ -31,7 +31,7 @@ lint: $(VENV)/.installed-dev  ## style, types, and who may import whom
 	$(VENV)/bin/lint-imports
 
 browser: $(VENV)/.installed-test-browser  ## reports in a headless Chromium; skips where there is none
-	$(RUN) pytest tests/browser
+	$(RUN) pytest tests/browser $(if $(CI),--reruns 2)
 
 check: lint browser  ## lint, tests, browser tests: all that must pass before a change goes in
 	$(RUN) pytest
