@@ -92,6 +92,12 @@ $(VENV)/.installed-%: pyproject.toml $(VENV)/.made
 	@$(PIP) --editable ".[$*]"
 	@touch $@ $(VENV)/.installed-connectrial
 
+# All that .ci/run needs, resolved once.
+$(VENV)/.installed-ci: pyproject.toml $(VENV)/.made
+	@echo "Installing connectrial and what its checks need into $(VENV) ..."
+	@$(PIP) --editable ".[ci]"
+	@touch $@ $(patsubst %,$(VENV)/.installed-%,connectrial test test-browser test-cluster dev docs)
+
 # A command of a version manager may stand on PATH and yet not run, so each candidate is tried.
 $(VENV)/.made:
 	@set -eu; \
