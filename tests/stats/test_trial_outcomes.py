@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from connectrial.errors import InputError, ModelError
+from connectrial.stats import imputation
 from connectrial.stats.imputation import (
     STRATEGIES,
     conditional_normal,
@@ -188,13 +189,23 @@ def trial():
     return y, base, arm
 
 
-def imputed(trial, strategy, *, seed=1, n_imputations=20, n_bootstraps=0):
+@pytest.fixture(autouse=True)
+def short_chains(monkeypatch):
+    """Draws of a well observed arm forget where they began within a few steps."""
+    monkeypatch.setattr(imputation, "_BURN_IN", 30)
+    monkeypatch.setattr(imputation, "_BETWEEN", 6)
+
+
+def imputed(
+    trial, strategy, *, seed=1, n_imputations=20, n_bootstraps=0, design="parallel", arms=None
+):
     y, base, arm = trial
     return impute_reference_based(
         y,
         baseline=base,
         arm=arm,
-        arms=["placebo", "drug"],
+        arms=arms or ["placebo", "drug"],
+        design=design,
         strategy=strategy,
         n_imputations=n_imputations,
         n_bootstraps=n_bootstraps,
@@ -221,9 +232,9 @@ def test_bayesian_and_conditional_mean_imputation_agree(trial):
 
 
 def test_the_same_seed_gives_the_same_numbers(trial):
-    first, again = (imputed(trial, "copy reference", n_imputations=5) for _ in range(2))
+    first, again = (imputed(trial, "copy reference", n_imputations=2) for _ in range(2))
     pd.testing.assert_frame_equal(first, again)
-    other = imputed(trial, "copy reference", n_imputations=5, seed=2)
+    other = imputed(trial, "copy reference", n_imputations=2, seed=2)
     assert other["estimate"].iloc[0] != first["estimate"].iloc[0]
 
 
@@ -244,3 +255,16 @@ def test_an_arm_too_small_for_its_covariance(trial):
     few = np.r_[0:40, 40:44]
     with pytest.raises(ModelError, match="arm 'drug' has 4 people"):
         imputed((y[few], base[few], arm[few]), "mar")
+
+
+@pytest.mark.parametrize("design", ["crossover", "pre-post"])
+def test_reference_based_imputation_is_for_parallel_arms_only(trial, design):
+    with pytest.raises(ModelError, match=f"defined for parallel arms; the design is '{design}'"):
+        imputed(trial, "jump to reference", design=design)
+
+
+def test_reference_based_imputation_needs_a_second_arm(trial):
+    y, base, arm = trial
+    own = arm == "placebo"
+    with pytest.raises(ModelError, match="needs a reference arm and another"):
+        imputed((y[own], base[own], arm[own]), "jump to reference", arms=["placebo"])

@@ -47,7 +47,9 @@ def analyse_arms(plan: PlannedAnalysis, study: Study, *, seed: int) -> Result:
             return _ordinal(plan, section)
         from connectrial.run.imputing import analyse_reference_based
 
-        return analyse_reference_based(plan, section, unit=unit, seed=seed)
+        return analyse_reference_based(
+            plan, section, design=study.design.kind, unit=unit, seed=seed
+        )
     except ConnectrialError as error:
         return failed(plan, error.problems)
 

@@ -13,7 +13,7 @@ from connectrial.study import ClinicalSection
 
 
 def analyse_reference_based(
-    plan: PlannedAnalysis, section: ClinicalSection, *, unit: str, seed: int
+    plan: PlannedAnalysis, section: ClinicalSection, *, design: str, unit: str, seed: int
 ) -> Result:
     """Compare arms at a visit under a reference-based assumption on who dropped out.
 
@@ -23,6 +23,8 @@ def analyse_reference_based(
         Rows from the baseline to the visit that is compared.
     section : ClinicalSection
         Strategy and numbers of imputations and bootstrap samples.
+    design : str
+        Kind of trial; any but "parallel" is refused.
     unit : str
         Unit of the scale.
     seed : int
@@ -45,6 +47,7 @@ def analyse_reference_based(
         baseline=complete[section.baseline].to_numpy(dtype=np.float64),
         arm=own.astype(str).to_numpy(dtype=object),
         arms=[str(one) for one in arms],
+        design=design,
         strategy=section.strategy,
         n_imputations=section.n_imputations,
         n_bootstraps=section.n_bootstraps,

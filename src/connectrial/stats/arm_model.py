@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Places = tuple[NDArray[np.intp], ...]
 
 _EM_STEPS = 500
 _EM_TOLERANCE = 1e-8
@@ -39,7 +40,8 @@ class Chain:
     def __init__(self, y: Array, baseline: Array) -> None:
         self.y = y
         self.x = np.column_stack([np.ones(len(baseline)), baseline])
-        self.patterns = _patterns(y)
+        # Places are laid out once: the chain visits each pattern of gaps thousands of times.
+        self.gaps = _gaps(y)
         self.model = maximum_likelihood(y, baseline)
         self.inverse = np.linalg.inv(self.x.T @ self.x)
         self.root = np.linalg.cholesky(self.inverse)
@@ -59,17 +61,45 @@ class Chain:
     def _scores(self, rng: np.random.Generator) -> Array:
         filled = self.y.copy()
         mean = self.x @ self.model.beta
-        for observed, rows in self.patterns:
-            missing = ~observed
-            if not missing.any():
-                continue
-            slope, left = _regression(self.model.sigma, observed)
-            expected = mean[np.ix_(rows, missing)]
-            if observed.any():
-                expected = expected + (self.y - mean)[np.ix_(rows, observed)] @ slope.T
-            noise = rng.standard_normal((len(rows), int(missing.sum())))
-            filled[np.ix_(rows, missing)] = expected + noise @ np.linalg.cholesky(left).T
+        apart = self.y - mean
+        sigma = self.model.sigma
+        for gap in self.gaps:
+            expected, left = gap.regression(mean, apart, sigma)
+            noise = rng.standard_normal(expected.shape)
+            filled[gap.holes] = expected + noise @ np.linalg.cholesky(left).T
         return filled
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Gap:
+    """People who lack the same visits: where their scores and the model's parts stand."""
+
+    holes: Places
+    seen: Places
+    known: Places
+    cross: Places
+    unknown: Places
+    is_part: bool
+
+    @classmethod
+    def of(cls, observed: NDArray[np.bool_], rows: NDArray[np.int64]) -> _Gap:
+        have, lack = np.flatnonzero(observed), np.flatnonzero(~observed)
+        return cls(
+            holes=np.ix_(rows, lack),
+            seen=np.ix_(rows, have),
+            known=np.ix_(have, have),
+            cross=np.ix_(have, lack),
+            unknown=np.ix_(lack, lack),
+            is_part=len(have) > 0,
+        )
+
+    def regression(self, mean: Array, apart: Array, sigma: Array) -> tuple[Array, Array]:
+        """Return what is expected in the holes given the other scores, and what is left of sigma."""
+        if not self.is_part:
+            return mean[self.holes], sigma[self.unknown]
+        cross = sigma[self.cross]
+        slope = np.linalg.solve(sigma[self.known], cross)
+        return mean[self.holes] + apart[self.seen] @ slope, sigma[self.unknown] - slope.T @ cross
 
 
 def _inverse_wishart_root(scale: Array, df: int, rng: np.random.Generator) -> Array:
@@ -80,47 +110,36 @@ def _inverse_wishart_root(scale: Array, df: int, rng: np.random.Generator) -> Ar
     return np.asarray(np.linalg.solve(lower, np.linalg.cholesky(scale).T).T, dtype=np.float64)
 
 
-def _patterns(y: Array) -> list[tuple[NDArray[np.bool_], NDArray[np.int64]]]:
+def _gaps(y: Array) -> list[_Gap]:
     seen = np.isfinite(y)
     kinds, which = np.unique(seen, axis=0, return_inverse=True)
-    return [(kind, np.flatnonzero(which.ravel() == k)) for k, kind in enumerate(kinds)]
-
-
-def _regression(sigma: Array, observed: NDArray[np.bool_]) -> tuple[Array, Array]:
-    missing = ~observed
-    if not observed.any():
-        return np.zeros((int(missing.sum()), 0)), sigma
-    cross = sigma[np.ix_(observed, missing)]
-    slope: Array = np.asarray(
-        np.linalg.solve(sigma[np.ix_(observed, observed)], cross).T, dtype=np.float64
-    )
-    return slope, sigma[np.ix_(missing, missing)] - slope @ cross
+    return [
+        _Gap.of(kind, np.flatnonzero(which.ravel() == k))
+        for k, kind in enumerate(kinds)
+        if not kind.all()
+    ]
 
 
 def maximum_likelihood(y: Array, baseline: Array) -> ArmModel:
     """Fit one arm by EM; incomplete people count with what they have."""
     x = np.column_stack([np.ones(len(baseline)), baseline])
-    patterns = _patterns(y)
-    filled = np.where(np.isfinite(y), y, np.nanmean(y, axis=0))
-    beta: Array = np.asarray(np.linalg.lstsq(x, filled, rcond=None)[0], dtype=np.float64)
+    project = np.linalg.pinv(x)
+    gaps = _gaps(y)
+    beta: Array = np.asarray(
+        project @ np.where(np.isfinite(y), y, np.nanmean(y, axis=0)), dtype=np.float64
+    )
     spread = np.nanvar(y, axis=0)
     sigma: Array = np.asarray(np.diag(np.where(spread > 0, spread, 1.0)), dtype=np.float64)
     for _ in range(_EM_STEPS):
         mean = x @ beta
+        apart = y - mean
         extra = np.zeros_like(sigma)
         filled = y.copy()
-        for observed, rows in patterns:
-            missing = ~observed
-            if not missing.any():
-                continue
-            slope, left = _regression(sigma, observed)
-            filled[np.ix_(rows, missing)] = (
-                mean[np.ix_(rows, missing)] + (y - mean)[np.ix_(rows, observed)] @ slope.T
-                if observed.any()
-                else mean[np.ix_(rows, missing)]
-            )
-            extra[np.ix_(missing, missing)] += len(rows) * left
-        beta = np.asarray(np.linalg.lstsq(x, filled, rcond=None)[0], dtype=np.float64)
+        for gap in gaps:
+            expected, left = gap.regression(mean, apart, sigma)
+            filled[gap.holes] = expected
+            extra[gap.unknown] += len(expected) * left
+        beta = np.asarray(project @ filled, dtype=np.float64)
         residual = filled - x @ beta
         updated = (residual.T @ residual + extra) / len(y)
         change = float(np.abs(updated - sigma).max()) / max(float(np.abs(updated).max()), 1e-300)

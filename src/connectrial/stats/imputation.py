@@ -105,6 +105,7 @@ def impute_reference_based(
     baseline: Array,
     arm: Sequence[str] | NDArray[np.object_],
     arms: Sequence[str],
+    design: str,
     strategy: Strategy,
     n_imputations: int = 100,
     n_bootstraps: int = 200,
@@ -125,7 +126,10 @@ def impute_reference_based(
     arm : sequence of str, shape (n_people,)
         Arm of each person.
     arms : sequence of str
-        Arms in order; the first is the reference.
+        Arms in order, two or more; the first is the reference.
+    design : str
+        Kind of trial. Only "parallel" has another arm whose course a dropout could have gone on
+        with: in a crossover everybody is their own reference, before and after there is none.
     strategy : str
         As for :func:`joint_distribution`.
     n_imputations : int
@@ -153,7 +157,8 @@ def impute_reference_based(
     InputError
         If shapes differ or the baseline has a missing value.
     ModelError
-        If an arm has too few people for a covariance of its own.
+        If the design is not parallel, there is one arm only, or an arm has too few people for a
+        covariance of its own.
 
     References
     ----------
@@ -162,6 +167,7 @@ def impute_reference_based(
     (bootstrap of conditional means).
     """
     check_level(ci_level)
+    _check_parallel(design, arms)
     y, b, own = _checked(values, baseline, arm, arms)
     estimates: list[Array] = []
     variances: list[Array] = []
@@ -273,6 +279,18 @@ def pool_rubin(
     at, se = float(estimates.mean()), float(np.sqrt(total))
     half = float(stats.t.ppf((1 + ci_level) / 2, df)) * se
     return Pooled(estimate=at, se=se, df=df, ci=(at - half, at + half), fraction_missing=share)
+
+
+def _check_parallel(design: str, arms: Sequence[str]) -> None:
+    if design != "parallel":
+        raise ModelError(
+            f"reference-based imputation is defined for parallel arms; the design is {design!r}: use "
+            "a mixed model, which takes missing scores as missing at random"
+        )
+    if len(arms) < 2:
+        raise ModelError(
+            f"reference-based imputation needs a reference arm and another; arms are {list(arms)}"
+        )
 
 
 def _checked(
