@@ -94,10 +94,15 @@ def table_html(table: Table, *, inside: Callable[[Cell], str]) -> Markup:
     head = _HEAD.sub(lambda _: f'<th scope="col" class="{escape(next(classes))}">', head)
     inner = _BLANKS.sub("><", f"{head}<tbody{body}")
     css = "sortable" if table.sortable else "cards" if table.cards else table.css
+    css = " ".join(["gt_table", *css.split(), *_breadth(len(table.heads))])
     return Markup(  # noqa: S704 - text is escaped by great_tables, by `inside` and above
-        f'<table class="{escape(f"gt_table {css}".strip())}"><caption>{escape(table.caption)}</caption>'
-        f"{inner}</table>"
+        f'<table class="{escape(css)}"><caption>{escape(table.caption)}</caption>{inner}</table>'
     )
+
+
+def _breadth(columns: int) -> list[str]:
+    """Name a table whose columns need smaller type on paper."""
+    return ["many"] * (columns > 9) + ["most"] * (columns > 12)
 
 
 def _is_plain(cell: Cell) -> bool:
