@@ -104,6 +104,9 @@ def test_everybody_of_the_real_crossover_is_accounted_for(ketamine):
     page = render_report(ketamine)
     assert "may carry over into the next" in page
     assert "Freeman 1989" in page
+    # Who was seen when: by sequence, and those who take no part apart.
+    for words in ("placebo then ketamine (14)", "ketamine then placebo (17)", "left out (5)"):
+        assert words in page
 
 
 def test_a_change_starts_at_the_baseline_of_its_own_period(connectrial_data, tmp_path, monkeypatch):

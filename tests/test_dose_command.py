@@ -40,6 +40,7 @@ def test_it_writes_tables_settings_and_figure(tmp_path):
     )
     assert done.returncode == 0
     assert "stand-in: the steps" in done.stdout
+    assert "observed: a mean of 424 ng/ml" in done.stdout
     assert "norketamine (ng/ml)" not in done.stdout
     table = pd.read_csv(tmp_path / "o" / "concentrations.tsv", sep="\t")
     expected = simulate_concentration(

@@ -13,7 +13,7 @@ from connectrial.io.clinical_columns import find_column
 from connectrial.io.tables import normalise_subject, read_table, to_numbers
 from connectrial.reading import parse_toml, read_utf8
 
-_KEYS = ("title", "source", "stand_in", "times_h", "dose")
+_KEYS = ("title", "source", "stand_in", "observed", "times_h", "dose")
 _NUMBERS = ("start_h", "duration_h", "amount_mg_kg", "rate_mg_kg_h", "weight_kg")
 
 
@@ -31,6 +31,8 @@ class RegimenFile:
         What it is, and who says so.
     stand_in : str
         What of it no source states; empty where nothing.
+    observed : str
+        Concentrations that were measured after such doses, with their sources.
     times_h : tuple of float
         Times worth a look.
     """
@@ -40,6 +42,7 @@ class RegimenFile:
     title: str = ""
     source: str = ""
     stand_in: str = ""
+    observed: str = ""
     times_h: tuple[float, ...] = ()
 
     @property
@@ -63,7 +66,7 @@ def read_regimen(name: str | Path) -> RegimenFile:
     name : str or Path
         A shipped plan (:func:`shipped_regimens`), a TOML file (``[[dose]]`` with ``start_h``,
         ``duration_h`` and ``amount_mg_kg`` or ``rate_mg_kg_h``; perhaps ``title``, ``source``,
-        ``stand_in``, ``times_h``), or a table (CSV, TSV, XLSX) with those columns, and perhaps
+        ``stand_in``, ``observed``, ``times_h``), or a table (CSV, TSV, XLSX) with those columns, and perhaps
         ``subject`` and ``weight_kg``.
 
     Returns
@@ -103,7 +106,7 @@ def _from_toml(content: str, *, name: str, place: str) -> RegimenFile:
     doses = raw.get("dose")
     if not isinstance(doses, list) or not all(isinstance(one, dict) for one in doses) or not doses:
         problems.append(f"{place}: has no [[dose]]; give each dose a table of its own")
-    for key in ("title", "source", "stand_in"):
+    for key in ("title", "source", "stand_in", "observed"):
         if not isinstance(raw.get(key, ""), str):
             problems.append(f"{place} {key}: must be text; got {raw[key]!r}")
     times = raw.get("times_h", [])
@@ -120,6 +123,7 @@ def _from_toml(content: str, *, name: str, place: str) -> RegimenFile:
         title=raw.get("title", ""),
         source=raw.get("source", ""),
         stand_in=raw.get("stand_in", ""),
+        observed=raw.get("observed", ""),
         times_h=tuple(float(one) for one in times),
     )
 

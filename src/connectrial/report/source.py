@@ -109,10 +109,11 @@ def included_people(results: Results) -> set[str] | None:
 def split_factor(results: Results, rows: pd.DataFrame) -> tuple[str | None, list[str]]:
     """Choose the factor that sets people apart in descriptive figures, and its levels.
 
-    What people were randomised to or given comes first, then patients and controls, then endpoints.
+    What people were randomised to or given comes first (in a crossover the sequence), then patients
+    and controls, then endpoints.
     """
     known = factors(results)
-    for name in [*(n for n in ("arm", "treatment", "group") if n in known), *known]:
+    for name in [*(n for n in ("arm", "treatment", "sequence", "group") if n in known), *known]:
         if name in rows.columns:
             present = set(rows[name].dropna().astype(str))
             levels = [level for level in known[name] if level in present]

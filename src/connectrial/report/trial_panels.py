@@ -15,6 +15,7 @@ from connectrial.report.panel import Panel
 from connectrial.report.source import (
     NOT_STATED,
     factors,
+    included_people,
     places,
     split_factor,
     table,
@@ -61,6 +62,13 @@ def availability_panel(results: Results) -> Panel | None:
             for level in order
             if (own.astype(str) == level).any()
         }
+    taking_part = included_people(results)
+    if taking_part is not None:
+        out = [one for one in people["subject"] if one not in taking_part]
+        blocks = {
+            name: [one for one in members if one in taking_part] for name, members in blocks.items()
+        } | {"left out": out}
+        blocks = {name: members for name, members in blocks.items() if members}
     blocks = {name: _by_completeness(ready, members) for name, members in blocks.items()}
     counts = ready["state"].astype(str).value_counts()
     words = ", ".join(f"{counts[state]} {state}" for state in STATES if state in counts)
@@ -69,7 +77,8 @@ def availability_panel(results: Results) -> Panel | None:
         name="availability",
         title="Who was seen when",
         how="A column is a person, a row a visit. People with a missing visit stay in the models "
-        "with what they have. Within a block, people with more visits stand to the left.",
+        "with what they have. Within a block, people with more visits stand to the left; whoever takes "
+        "no part stands in a block of their own.",
         alt=f"Availability of visits by person: {words}.",
         figure=figure,
         data=seen,

@@ -277,6 +277,8 @@ def describe(
         facts["dose source"] = plan.source
     if plan.stand_in:
         facts["stand-in"] = plan.stand_in
+    if plan.observed:
+        facts["observed"] = plan.observed
     assumption = find_occupancy(occupancy)
     facts["average and auc"] = "from the first dose to the end of the last"
     facts |= {
