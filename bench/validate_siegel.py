@@ -13,11 +13,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from reporting import DOCS, Progress, describe_command, describe_versions, markdown_table, publish
+from cells import Found, Study, add_resume
+from reporting import DOCS, markdown_table, publish
 from scipy import stats
 
 from connectrial.stats.edgewise import fit_edges
@@ -70,83 +72,108 @@ def draw(
     return rows, np.concatenate([pre, post[after]])
 
 
-def try_one(
-    rng: np.random.Generator, n_seeds: int, change: tuple[float, float], sds: tuple[float, float]
-) -> pd.DataFrame:
-    """Fit both models by every method to n_seeds trials of one system."""
+@dataclass(frozen=True)
+class System:
+    """What one system's trials are drawn from: changes, SDs, how many, and the generator's seed."""
+
+    name: str
+    responders: float
+    others: float
+    subject_sd: float
+    session_sd: float
+    n_seeds: int
+    seed: tuple[int, int]
+
+
+def run_siegel(job: System) -> Found:
+    """Fit both models by every method to a system's trials: how often each interval holds the truth."""
+    rng = np.random.default_rng(job.seed)
+    change = (job.responders, job.others)
     truth = {"time": change[0], "time:response": change[1] - change[0]}
     found = []
-    for _ in range(-(-n_seeds // PER_PATTERN)):
-        rows, values = draw(rng, change, *sds)
+    for _ in range(-(-job.n_seeds // PER_PATTERN)):
+        rows, values = draw(rng, change, job.subject_sd, job.session_sd)
         assert len(rows) == 40
         for model, formula in MODELS.items():
             for method in METHODS:
                 fit = fit_edges(values, formula, rows, coding=CODING, df=method)
                 for term, value in truth.items():
                     k = list(fit.terms).index(term)
-                    df = fit.df[k]
-                    reach = np.where(
-                        np.isfinite(df), stats.t.ppf(0.975, np.where(np.isfinite(df), df, 1)), 1.96
-                    )
-                    off = np.abs(fit.estimate[k] - value)
+                    df, off = fit.df[k], fit.estimate[k] - value
+                    finite = np.isfinite(df)
+                    reach = np.where(finite, stats.t.ppf(0.975, np.where(finite, df, 1)), 1.96)
                     found.append(
                         pd.DataFrame(
                             {
                                 "model": model,
                                 "method": method,
                                 "term": term,
-                                "covered": off <= reach * fit.se[k],
+                                "covered": np.abs(off) <= reach * fit.se[k],
                                 "fitted": np.isfinite(fit.se[k]),
                                 "df": df,
-                                "off": fit.estimate[k] - value,
+                                "off": off,
                             }
                         )
                     )
-    return pd.concat(found, ignore_index=True)
+    return {"rows": summarise(pd.concat(found, ignore_index=True))}
+
+
+def summarise(found: pd.DataFrame) -> list[dict[str, object]]:
+    """Count by model, method and term what a system's trials found."""
+    kept = found.assign(covered=found["covered"] & found["fitted"])
+    by = kept.groupby(["model", "method", "term"], sort=False)
+    rows = by.agg(
+        n=("fitted", "size"),
+        fitted=("fitted", "sum"),
+        covered=("covered", "sum"),
+        df=("df", "median"),
+        off=("off", "mean"),
+    ).reset_index()
+    rows["df"] = rows["df"].astype(object).where(np.isfinite(rows["df"]), None)
+    return list(rows.to_dict("records"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000, help="simulated trials per system")
-    parser.add_argument("--seed", type=int, default=20210122)
     parser.add_argument("--output", type=Path, default=DOCS / "validation-siegel.md")
+    add_resume(parser)
     options = parser.parse_args()
-    progress = Progress()
+    study = Study.from_options(options)
     changes, subject_sd, session_sd = read_truth()
-    pieces = []
-    for name in SYSTEMS:
-        # One generator for each system, so that one can be rerun alone.
-        rng = np.random.default_rng([options.seed, SYSTEMS.index(name)])
-        one = try_one(rng, options.seeds, changes[name], (subject_sd, session_sd))
-        pieces.append(one.assign(system=name))
-        progress.say(name)
-    publish(build_page(pd.concat(pieces), options, progress.seconds), options.output)
+    # A generator for each system, so that one can be rerun alone.
+    jobs = [
+        System(name, *changes[name], subject_sd, session_sd, options.seeds, (options.seed, k))
+        for k, name in enumerate(SYSTEMS)
+    ]
+    pieces = [
+        pd.DataFrame(found["rows"]).assign(system=job.name)
+        for job, found in study.run(run_siegel, jobs)
+    ]
+    made = study.describe(__file__, options.seed)
+    publish(build_page(pd.concat(pieces), options.seeds, made), options.output)
 
 
-def build_page(found: pd.DataFrame, options: argparse.Namespace, seconds: float) -> str:
-    fitted = found.loc[found["fitted"]]
-    keys = ["model", "method", "term"]
-    by = fitted.groupby(keys, sort=False)
-    n = int(by.size().iloc[0])
+def build_page(found: pd.DataFrame, n_seeds: int, made: str) -> str:
+    by = found.groupby(["model", "method", "term"], sort=False)
+    n = int(by["fitted"].sum().max())
     rows = []
     for (model, method, term), mine in by:
-        by_system = mine.groupby("system", sort=False)["covered"].mean()
-        share = mine["covered"].mean()
+        share = mine["covered"].sum() / mine["fitted"].sum()
+        by_system = mine["covered"] / mine["fitted"]
         verdict = "within" if BAND[0] <= share <= BAND[1] else "**outside**"
-        df = mine["df"]
+        df = pd.to_numeric(mine["df"])
         rows.append(
             [
                 model,
                 method,
                 f"`{term}`",
-                f"{df.median():.1f}" if np.isfinite(df).all() else "normal",
+                f"{df.mean():.1f}" if df.notna().all() else "normal",
                 f"{100 * share:.1f}",
                 f"{100 * by_system.min():.1f} to {100 * by_system.max():.1f}",
                 verdict,
             ]
         )
-    bias = fitted.groupby(["system", "term"], sort=False)["off"].agg(["mean", "std", "size"])
-    largest = bias["mean"].abs().max()
     error = 100 * np.sqrt(0.95 * 0.05 / n)
     headers = ["model", "df", "term", "median df", "coverage, %", "over systems", "93.5 to 96.5"]
     _, subject_sd, session_sd = read_truth()
@@ -156,11 +183,9 @@ def build_page(found: pd.DataFrame, options: argparse.Namespace, seconds: float)
         "11 of them responders, 16 with two scans before, 19 with one after; 40 observations. The truth "
         "is that of `examples/siegel2021/truth.toml`; SDs in it are assumptions (over people "
         f"{subject_sd:g}, over sessions {session_sd:g}, and {SCAN_SD:g} that a finite scan adds).",
-        f"Made by `{describe_command(__file__)}` (seed {options.seed}) in {seconds / 60:.1f} minutes of "
-        f"wall time; {describe_versions('connectrial', 'numpy', 'scipy', 'pandas')}. {options.seeds:,} "
-        f"trials for each of {len(SYSTEMS)} systems, {n:,} a row, so the Monte Carlo standard error of a "
-        f"coverage of 95 % is {error:.2f} points (of one system alone: "
-        f"{100 * np.sqrt(0.95 * 0.05 / options.seeds):.2f}). {PER_PATTERN} trials at a time share who "
+        f"{made} {n_seeds:,} trials for each of {found['system'].nunique()} systems, {n:,} a row, so the "
+        f"Monte Carlo standard error of a coverage of 95 % is {error:.2f} points (of one system alone: "
+        f"{100 * np.sqrt(0.95 * 0.05 / n_seeds):.2f}). {PER_PATTERN} trials at a time share who "
         "was scanned when.",
         markdown_table(headers, rows),
         "- The mean of two baseline scans has less noise than one scan after, which the model, as the "
@@ -168,8 +193,10 @@ def build_page(found: pd.DataFrame, options: argparse.Namespace, seconds: float)
         "- Values are drawn at the level of a system's mean, not as signals. Responders and others do "
         "not differ before treatment here; where they do, three columns charge it to the interaction "
         "(see [definitions](definitions.md)).\n"
-        f"- Estimates are off by {largest:.4f} z on average at most, over systems and terms.\n"
-        f"- {int((~found['fitted']).sum())} of {len(found):,} intervals gave no result.",
+        f"- Estimates are off by {found['off'].abs().max():.4f} z on average at most, over systems and "
+        "terms.\n"
+        f"- {int((found['n'] - found['fitted']).sum())} of {int(found['n'].sum()):,} intervals gave no "
+        "result.",
     ]
     return "\n\n".join(paragraphs) + "\n"
 
