@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from connectrial.figures.brains import cortex, on_cortex, plot_systems
-from connectrial.figures.charts import chart_course, chart_waterfall
+from connectrial.figures.charts import chart_concentration, chart_course, chart_waterfall
 from connectrial.figures.waterfall import plot_waterfall
 from connectrial.report.cells import Cell, Table
 from connectrial.report.clinical_panels import endpoint_strip, rule_words
@@ -61,7 +61,7 @@ def test_a_chart_is_the_same_every_time_and_holds_what_it_draws():
     )
     forms = [
         chart(
-            chart_waterfall(data, scale="MADRS", levels=["yes", "no"], threshold=50).to_dict(),
+            chart_waterfall(data, scale="MADRS", levels=["yes", "no"], threshold=50),
             title="t",
             how="h",
         ).json
@@ -72,6 +72,21 @@ def test_a_chart_is_the_same_every_time_and_holds_what_it_draws():
     bars = plot_waterfall(data, scale="MADRS", levels=["yes", "no"], threshold=50).axes[0].patches
     heights = {round(bar.get_x() + bar.get_width() / 2): bar.get_height() for bar in bars}
     assert heights == {0: 10.0, 1: -20.0, 2: -60.0}  # the largest rise first
+
+
+def test_a_chart_holds_more_rows_than_altair_allows_by_itself():
+    """120 people's concentrations are more than its 5,000 rows."""
+    n_people, n_hours = 51, 100
+    people = pd.DataFrame(
+        {
+            "subject": np.repeat([f"s{i}" for i in range(n_people)], n_hours),
+            "time_h": np.tile(np.arange(n_hours, dtype=float), n_people),
+            "ketamine_ng_ml": 1.0,
+        }
+    )
+    form = chart(chart_concentration(people), title="t", how="h")
+    (rows,) = (r for r in form.data["spec"]["datasets"].values() if "person" in r[0])
+    assert len(rows) == n_people * n_hours > 5000
 
 
 def test_an_infusion_is_drawn_only_on_an_axis_of_days():

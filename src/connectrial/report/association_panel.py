@@ -46,7 +46,7 @@ def association_panel(results: Results, result: Result) -> Panel | None:
         methods=result.methods or "Correlation over people.",
         min_width_px=260 * min(3, len(terms)),
         live=chart(
-            chart_association(own, words=words).to_dict(validate=False),
+            chart_association(own, words=words),
             title=f"{result.title}: person by person",
             how="Point at a dot: the same person stands out in every panel.",
         ),

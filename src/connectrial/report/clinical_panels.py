@@ -123,7 +123,7 @@ def _course_panel(results: Results, own: pd.DataFrame, scale: str) -> Panel | No
                 days=days,
                 scan_visits=scan_visits,
                 infusion=infusion,
-            ).to_dict(validate=False),
+            ),
             title=f"{scale} over time",
             how=_POINT,
         ),
@@ -389,9 +389,7 @@ def waterfall_panel(results: Results) -> Panel | None:
         data=data,
         methods="Percent change from each person's own baseline, of everybody with both scores; no model.",
         live=chart(
-            chart_waterfall(data, scale=scale, levels=levels, threshold=threshold).to_dict(
-                validate=False
-            ),
+            chart_waterfall(data, scale=scale, levels=levels, threshold=threshold),
             title=f"Change of {scale} at {visit}, person by person",
             how="Point at a bar for the person and the change.",
         ),

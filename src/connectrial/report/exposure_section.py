@@ -73,9 +73,7 @@ def concentration_panel(results: Results) -> Panel | None:
         methods=next((one.methods for one in results.analyses if one.what == "exposure"), "")
         or "Concentrations of the compartment model that the study file names.",
         live=chart(
-            chart_concentration(curves, measured=measured, doses=doses, scans_h=scans_h).to_dict(
-                validate=False
-            ),
+            chart_concentration(curves, measured=measured, doses=doses, scans_h=scans_h),
             title="Concentrations over time, by the model",
             how="Point at a line for the person and the concentration of ketamine. Norketamine stands "
             "in the static figure.",

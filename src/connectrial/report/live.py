@@ -7,7 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import altair as alt
 
 #: Scripts of the interactive forms, in the order in which the page needs them.
 SCRIPTS = (
@@ -53,16 +56,21 @@ class Live:
         )
 
 
-def chart(spec: Mapping[str, Any], *, title: str, how: str) -> Live:
-    """Return a chart of altair as an interactive form.
+def chart(drawn: alt.TopLevelMixin, *, title: str, how: str) -> Live:
+    """Return a chart of altair as an interactive form, its data inside.
 
     Parameters
     ----------
-    spec : mapping
-        ``Chart.to_dict()``; its data lie inside.
+    drawn : altair.TopLevelMixin
+        The chart.
     title, how : str
         What it shows, and how to work with it.
     """
+    import altair as alt
+
+    # altair refuses tables of more than 5,000 rows; 120 people's concentrations are more.
+    with alt.data_transformers.disable_max_rows():
+        spec = drawn.to_dict(validate=False)
     # altair counts its views from the start of the process; a page is the same every time.
     text = json.dumps(_plain(spec), ensure_ascii=False)
     names = {one: f"view_{i}" for i, one in enumerate(dict.fromkeys(_VIEW.findall(text)))}

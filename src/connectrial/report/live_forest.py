@@ -38,7 +38,7 @@ def forest_live(results: Results, rows: pd.DataFrame, *, unit: str) -> Live:
         own = declared
     frame = pd.DataFrame(_unique(own))
     return chart(
-        chart_forest(frame, unit=unit).to_dict(validate=False),
+        chart_forest(frame, unit=unit),
         title=f"All tested effects ({unit})" if unit else "All tested effects",
         how="Circles are estimates by the declared df method, diamonds the same estimate by another "
         "method, or a sensitivity; lines are intervals, the dashed line is no effect. Search for words, "

@@ -189,9 +189,7 @@ def quality_chart(results: Results) -> Live | None:
     shown = ready[ready["visit"].notna()]
     limits = {name: limit for name in measures if (limit := _limit(results, name)) is not None}
     return chart(
-        chart_quality(shown, measures=measures, visits=order, factors=known, limits=limits).to_dict(
-            validate=False
-        ),
+        chart_quality(shown, measures=measures, visits=order, factors=known, limits=limits),
         title="Scan quality by visit, one person in all measures",
         how="Dots are scans. Point at a dot: the same person stands out in every panel. "
         + ("Choose by which factor dots are coloured. " if len(known) > 1 else "")

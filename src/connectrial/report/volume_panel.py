@@ -63,7 +63,7 @@ def volumes_panel(results: Results, result: Result) -> Panel | None:
                     }
                 ).dropna(subset=["x", "y"]),
                 words={term: title.partition("\n")[2] for term, title in titles.items()},
-            ).to_dict(validate=False),
+            ),
             title=result.title,
             how="Point at a dot: the same person stands out in every panel.",
         ),

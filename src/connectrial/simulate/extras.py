@@ -204,6 +204,8 @@ def draw_volumes(
     scanned = people.loc[people["subject"].isin(recruited.scans["subject"]) & ~people["is_control"]]
     subjects = pd.Index(scanned["subject"] if len(scanned) else people["subject"])
     change = change_of(scores, scale=section.scale, baseline=section.baseline, visit=section.visit)
+    if "n" in how:
+        subjects = _with_change(subjects, change, int(how["n"]), rng)
     total = rng.normal(1.5e6, 1.3e5, len(subjects))
     table = pd.DataFrame({"Measure:volume": "sub-" + subjects.astype(str)})
     mean = how.get("share", 0.0027)
@@ -213,6 +215,20 @@ def draw_volumes(
         table[structure] = (share * total).round(1)
     table[section.intracranial] = total.round(1)
     return table
+
+
+def _with_change(
+    subjects: pd.Index, change: pd.Series, n: int, rng: np.random.Generator
+) -> pd.Index:
+    """Choose n of the people whose change is known; those without one keep their volumes."""
+    known = subjects[subjects.isin(change.dropna().index)]
+    if n > len(known):
+        raise StudyFileError(
+            f"[volumes] n is {n}, but {len(known)} people have volumes and the change that they "
+            "are correlated with"
+        )
+    left_out = rng.permutation(known)[n:]
+    return subjects[~subjects.isin(left_out)]
 
 
 def _dealt(places: NDArray[np.object_], chance: FloatArray, rng: np.random.Generator) -> BoolArray:

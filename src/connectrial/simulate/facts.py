@@ -34,6 +34,7 @@ _KEYS: dict[str, dict[str, str]] = {
         "cohorts": "names",
         "mean": "number or by name",
         "sd": "number or by name",
+        "minimum": "number or by name",
         "correlation": "number",
     },
     "endpoint": {"name": "text", "n": "count", "cohorts": "names"},
@@ -67,7 +68,12 @@ _KEYS: dict[str, dict[str, str]] = {
     },
     "oddity": {"kind": "text", "session": "text", "n": "count"},
     "safety": {"share": "number", "events": "shares by visit"},
-    "volumes": {"share": "number", "cv": "number", "correlation": "numbers by name"},
+    "volumes": {
+        "share": "number",
+        "cv": "number",
+        "correlation": "numbers by name",
+        "n": "count",
+    },
     "doses": {
         "regimen": "text",
         "amounts_mg_kg": "numbers by name",
@@ -209,7 +215,7 @@ class _Reader:
             if key not in _NAMES:
                 self.stated.append(Fact(key=f"{place}.{key}", value=value, source=str(own)))
         needed = [key for key in ("name", "n", "kind", "column") if key in allowed]
-        if self.section in ("atlas", "doses"):
+        if self.section in ("atlas", "doses", "volumes"):
             needed = []
         lacking = [
             key

@@ -127,6 +127,8 @@ def _draw_scale(
             sd = _by_place(entry.get("sd"), one.name, one.visit, before[1])
             before = (mean, sd)
             drawn = mean + sd * (np.sqrt(rho) * common + np.sqrt(1 - rho) * own)
+            least = _by_place(entry.get("minimum"), one.name, one.visit, limits.minimum)
+            drawn = np.maximum(drawn, least)
             wide.loc[group.index, one.name] = _rounded(drawn, limits)
         if entry and "mean" in entry and isinstance(entry["mean"], Mapping):
             # A scale that is given by visit is rated at these visits alone.
