@@ -333,7 +333,7 @@ def parameters(function: Any) -> dict[str, Any]:
         (
             sections.EndpointSection,
             [response, remission, sustained],
-            {"among", "role", "family", "analysis_sets", "estimand"},
+            {"among", "called", "role", "family", "analysis_sets", "estimand"},
         ),
         (
             trial_sections.TimeToEventSection,
@@ -454,3 +454,16 @@ def test_any_content_is_read_or_refused_with_messages(content, key):
     else:
         assert isinstance(study, Study)
         json.dumps(study.as_plain())
+
+
+def test_an_endpoint_calls_people_what_the_study_file_says():
+    """A rule on CGI-I makes nobody a remitter; by itself a limit on a scale does."""
+    rule = {"scale": "CGI-I", "visit": "week 2", "at_most": 2}
+    words = ("improved", "not improved")
+    said = sections.EndpointSection.model_validate(rule | {"called": words})
+    assert said.levels == words
+    assert (said.plural(met=True), said.plural(met=False)) == words
+    plain = sections.EndpointSection.model_validate(rule)
+    assert plain.plural(met=True) == "remitters"
+    with pytest.raises(ValueError, match="two different words; got 'better' twice"):
+        sections.EndpointSection.model_validate(rule | {"called": ("better", "better")})

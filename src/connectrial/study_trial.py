@@ -256,6 +256,11 @@ class EndpointSection(Section):
     among: str | None = Field(
         None, description="Only people who met this other endpoint, such as early responders"
     )
+    called: tuple[Label, Label] | None = Field(
+        None,
+        description="What people who meet it and people who do not are called, such as ['improved', "
+        "'not improved']; default: responder for a decrease, remitter for a limit, with 'non-'",
+    )
     role: RoleName | Literal["descriptive"] = Field(
         "descriptive", description="Why the analysis is there"
     )
@@ -269,6 +274,8 @@ class EndpointSection(Section):
 
     @model_validator(mode="after")
     def _one_rule(self) -> EndpointSection:
+        if self.called is not None and self.called[0] == self.called[1]:
+            raise ValueError(f"called needs two different words; got {self.called[0]!r} twice")
         rules = [self.min_percent_decrease, self.below, self.at_most]
         if sum(rule is not None for rule in rules) != 1:
             raise ValueError("needs exactly one of min_percent_decrease, below, at_most")
@@ -284,9 +291,15 @@ class EndpointSection(Section):
     @property
     def levels(self) -> tuple[str, str]:
         """Return the names of yes and no, yes first."""
+        if self.called is not None:
+            return self.called
         if self.min_percent_decrease is not None:
             return ("responder", "non-responder")
         return ("remitter", "non-remitter")
+
+    def plural(self, *, met: bool) -> str:
+        """Return what several people are called who meet it, or who do not."""
+        return self.levels[0 if met else 1] + ("s" if self.called is None else "")
 
 
 class ClinicalSection(Section):

@@ -286,6 +286,24 @@ def test_matrix_puts_networks_together_and_leaves_unknown_cells_blank():
     assert np.ma.getmaskarray(shown)[0, 0]
 
 
+def test_names_of_networks_do_not_run_into_one_another():
+    """Large networks of a small matrix are named; a network alone has its parcels named."""
+    sizes = [40, 30, 2, 2, 2, 25, 1, 1]
+    parcels = [f"p{i}" for i in range(sum(sizes))]
+    networks = dict(zip(parcels, np.repeat([f"n{i}" for i in range(8)], sizes), strict=True))
+    matrix = pd.DataFrame(np.eye(len(parcels)), index=parcels, columns=parcels)
+    ax = plot_matrices({"pre": matrix}, networks).axes[0]
+    named = [one.get_text() for one in ax.get_yticklabels()]
+    assert {"n0", "n1", "n5"} <= set(named)
+    assert len(named) < len(sizes)
+    assert np.diff(ax.get_yticks()).min() >= len(parcels) * 0.12 / 1.7
+    edges = pd.DataFrame(
+        {"parcel_a": ["a"], "parcel_b": ["b"], "statistic": [1.0], "p_adjusted": [0.5]}
+    )
+    alone = plot_edge_matrix(edges, parcels=["a", "b"], networks=dict.fromkeys("ab", "Limbic"))
+    assert [one.get_text() for one in alone.axes[0].get_xticklabels()] == ["a", "b"]
+
+
 def test_edge_matrix_shows_all_below_and_only_what_passes_above():
     """Lower triangle: every edge; upper: adjusted p < .05, whatever the order of a and b."""
     edges = pd.DataFrame(

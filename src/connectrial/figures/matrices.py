@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
+_LINE_IN = 0.12  # height of a line of labels
+_NAMED = 40  # parcels up to which each is named
 _STEPS = 96  # colours of a scale; fewer colours make a smaller picture, more cannot be told apart
 
 
@@ -93,7 +95,7 @@ def plot_matrices(
     image = None
     for i, (panel, (title, matrix)) in enumerate(zip(axes, matrices.items(), strict=False)):
         blocks = order_by_network([str(name) for name in matrix.index], networks)
-        image = draw_matrix(panel, matrix, blocks, limit=top, named=i % columns == 0)
+        image = draw_matrix(panel, matrix, blocks, limit=top, named=i % columns == 0, side_in=1.7)
         panel.set_title(title, fontsize=9.5)
     for panel in axes[n:]:
         panel.set_visible(False)
@@ -146,7 +148,13 @@ def plot_edge_matrix(
     passed = pd.to_numeric(edges["p_adjusted"]).to_numpy(dtype=float)[known] < alpha
     grid[low[passed], high[passed]] = values[known][passed]
     table = pd.DataFrame(grid, index=list(blocks.order), columns=list(blocks.order))
-    image = draw_matrix(ax, table, blocks, limit=_limit([grid]), named=True, blank="#ffffff")
+    image = draw_matrix(
+        ax, table, blocks, limit=_limit([grid]), named=True, blank="#ffffff", side_in=3.4
+    )
+    if len(blocks.spans) == 1 and len(blocks.order) <= _NAMED:  # a network by itself
+        every = range(len(blocks.order))
+        ax.set_yticks(every, blocks.order, fontsize=7.5)
+        ax.set_xticks(every, blocks.order, fontsize=7.5, rotation=60, ha="right")
     figure = figure_of(ax)
     bar = figure.colorbar(image, ax=ax, shrink=0.75, aspect=26, pad=0.02)
     bar.set_label(label)
@@ -161,9 +169,13 @@ def draw_matrix(
     *,
     limit: float,
     named: bool,
+    side_in: float,
     blank: str = "#c3c8cf",
 ) -> AxesImage:
-    """Draw one matrix as a picture with the networks outlined on the diagonal."""
+    """Draw one matrix as a picture with the networks outlined on the diagonal.
+
+    Networks are named as far as their names find room on a side of `side_in` inches.
+    """
     from matplotlib import colormaps
 
     order = list(blocks.order)
@@ -178,8 +190,9 @@ def draw_matrix(
         xs = [start - 0.5, stop - 0.5, stop - 0.5, start - 0.5, start - 0.5]
         ys = [start - 0.5, start - 0.5, stop - 0.5, stop - 0.5, start - 0.5]
         ax.plot(xs, ys, color="#111418", linewidth=0.8, clip_on=False)
-    middles = [(start + stop - 1) / 2 for _, start, stop in blocks.spans]
-    labels = [name for name, _, _ in blocks.spans]
+    spans = _with_room(blocks.spans, n * _LINE_IN / side_in)
+    middles = [(start + stop - 1) / 2 for _, start, stop in spans]
+    labels = [name for name, _, _ in spans]
     ax.set_yticks(middles, labels if named else [""] * len(labels), fontsize=7.5)
     ax.set_xticks(middles, labels, fontsize=7.5, rotation=60, ha="right", rotation_mode="anchor")
     ax.tick_params(length=0, labelcolor=INK, color=MUTED)
@@ -187,6 +200,16 @@ def draw_matrix(
     ax.set_xlim(-0.5, n - 0.5)
     ax.set_ylim(n - 0.5, -0.5)
     return image
+
+
+def _with_room(spans: Sequence[tuple[str, int, int]], apart: float) -> list[tuple[str, int, int]]:
+    """Return the networks whose names do not run into one another; large ones go first."""
+    kept: list[tuple[str, int, int]] = []
+    for one in sorted(spans, key=lambda span: span[1] - span[2]):
+        middle = one[1] + one[2]
+        if all(abs(middle - (other[1] + other[2])) / 2 >= apart for other in kept):
+            kept.append(one)
+    return sorted(kept, key=lambda span: span[1])
 
 
 def _limit(arrays: Sequence[NDArray[np.float64]]) -> float:

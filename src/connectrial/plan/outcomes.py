@@ -250,13 +250,13 @@ def plan_endpoints(study: Study, people: People) -> list[PlannedAnalysis]:
         )
         known = shown.loc[shown["met"].notna()]
         yes = int(known["met"].astype(bool).sum())
-        first = f"{yes} of {len(known)} {section.levels[0]}s at {_when(section)}"
+        first = f"{yes} of {len(known)} {section.plural(met=True)} at {_when(section)}"
         if "treatment" in known:
             counts = [
                 f"{int(one['met'].astype(bool).sum())} of {len(one)} under {treatment!s}"
                 for treatment, one in known.groupby("treatment", sort=False)
             ]
-            first = f"{section.levels[0]}s at {section.visit}: {', '.join(counts)}"
+            first = f"{section.plural(met=True)} at {section.visit}: {', '.join(counts)}"
         notes = [first, *notes]
         missing = len(shown) - len(known)
         if missing:
@@ -312,7 +312,7 @@ def _endpoint_in(
         mine.loc[open_, "reason"] = ""
         notes.append(
             f"{analysis_set}: {int(open_.sum())} without the outcome count as "
-            f"{section.levels[1]}s (worst case)"
+            f"{section.plural(met=False)} (worst case)"
         )
     if rule == "locf" and open_.any():
         scores = people.scores

@@ -175,7 +175,7 @@ def rates_panel(results: Results) -> Panel | None:
     """Draw response, remission and the like with their intervals."""
     rows = []
     for result in results.analyses:
-        if result.role == "quality":
+        if result.role in ("quality", "safety"):  # shares of another kind, in their own sections
             continue
         own = result.estimates
         own = own[(own["kind"] == "proportion") & own["estimate"].notna()]

@@ -290,9 +290,9 @@ def matrices_panels(results: Results) -> list[Panel]:
     panel = Panel(
         name="matrices",
         title="Mean connectivity by visit",
-        how="Rows and columns are parcels in order of their networks (black outlines); red is "
-        "positive, blue negative, grey unknown. Means of everybody there, not of the same people "
-        "at each visit.",
+        how="Rows and columns are parcels in order of their networks (black outlines; small ones "
+        "have no room for their names); red is positive, blue negative, grey unknown. Means of "
+        "everybody there, not of the same people at each visit.",
         alt=f"Matrices of mean Fisher z of {len(first)} parcels: {', '.join(titles)}.",
         figure=plot_matrices(results.matrices, networks),
         parts=tuple(results.matrices.items()),

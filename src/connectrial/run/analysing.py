@@ -31,6 +31,7 @@ from connectrial.run.model_rows import (
 from connectrial.stats.compare import compare_groups
 from connectrial.stats.multiplicity import adjust
 from connectrial.stats.reliability import icc, repeatability
+from connectrial.study_model_checks import term_variables
 from connectrial.trial.visits import CONTROLS
 
 FC_UNIT = "Fisher z"
@@ -159,7 +160,8 @@ def _mixed(
         more, undone = sensitivities(plan, data, outcome=outcome, unit=unit)
         rows += more
         notes += undone
-    rows = [_marked(row, plan.stand_in) for row in rows]
+    numbers = _numbers_in(plan, data)
+    rows = [_marked(_per_unit(row, numbers), plan.stand_in) for row in rows]
     return Result(
         name=plan.name,
         title=plan.title,
@@ -174,6 +176,20 @@ def _mixed(
         notes=tuple(dict.fromkeys(notes)),
         estimand=plan.estimand,
     )
+
+
+def _numbers_in(plan: PlannedAnalysis, data: pd.DataFrame) -> set[str]:
+    """Return the model's variables that are numbers and not levels."""
+    used = {name for term in plan.terms for name in term_variables(term)}
+    return {one for one in used if one in data and pd.api.types.is_numeric_dtype(data[one])}
+
+
+def _per_unit(row: dict[str, Any], numbers: set[str]) -> dict[str, Any]:
+    """Give a slope its unit: beside differences of means it would be read as one."""
+    named = [part for part in str(row["term"]).split(":") if part in numbers]
+    if row["kind"] != "coefficient" or not named:
+        return row
+    return row | {"unit": f"{row['unit']} per unit of {' and '.join(named)}"}
 
 
 def _marked(row: dict[str, Any], note: str) -> dict[str, Any]:
