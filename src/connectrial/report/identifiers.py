@@ -71,9 +71,6 @@ def with_codes(results: Results, codes: Mapping[str, str]) -> Results:
     tables = {
         name: _coded_table(name, table, codes, change) for name, table in results.tables.items()
     }
-    if "quality" in tables and "carpets" in tables["quality"]:
-        # Names of files on disk bear identifiers: a link to one would tell, or lead nowhere.
-        tables["quality"] = tables["quality"].assign(carpets="")
     tables.pop("scan_files", None)
     study = dict(results.study)
     if study.get("exclude"):

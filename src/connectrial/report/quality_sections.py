@@ -189,14 +189,13 @@ def _batches(results: Results) -> list[Block]:
 def _scans(results: Results) -> list[Block]:
     """List every scan, those that moved most first, with links to its frames."""
     quality = table(results, "quality")
-    if quality is None or "carpets" not in quality:
+    if quality is None:
         return []
     pages = page_links(results)
-    pictures = quality["carpets"].astype("object").fillna("").map(str)
     sessions = quality["session"].fillna("").map(str)
     keys = list(zip(quality["subject"].map(str), sessions, strict=True))
-    linked = quality.assign(carpets=pictures, page=[pages.get(key, "") for key in keys])
-    drawn = linked[(linked["carpets"] != "") | (linked["page"] != "")]
+    linked = quality.assign(page=[pages.get(key, "") for key in keys])
+    drawn = linked[linked["page"] != ""]
     if drawn.empty:
         return []
     columns = {name: head for name, head in _SCAN_COLUMNS.items() if drawn[name].notna().any()}
@@ -206,15 +205,12 @@ def _scans(results: Results) -> list[Block]:
     heads += [(head, "num") for head in columns.values()] + [("frame by frame", "")]
     body = []
     for row in ranked.to_dict("records"):
-        paths = str(row["carpets"]).split()
         cells = [Cell(text=str(row[name])) for name in ("subject", "session", "visit")]
         cells += [
             Cell(text=format_number(row[name]), sort=as_float(row[name]), css="num")
             for name in columns
         ]
-        words = ["carpet"] if len(paths) == 1 else [f"run {i + 1}" for i in range(len(paths))]
-        links = (("page", str(row["page"])),) if row["page"] else ()
-        cells.append(Cell(links=(*links, *zip(words, paths, strict=True))))
+        cells.append(Cell(links=(("page", str(row["page"])),)))
         body.append(("", tuple(cells)))
     shown = Table(
         heads=tuple(heads),

@@ -116,7 +116,7 @@ def _analyse_all(
     )
     network_fc = sessions.network_fc()
     visit_fc = visit_fc_of(plan, network_fc)
-    quality = quality_table(plan, people_scans, jobs, outcomes)
+    quality = quality_table(plan, people_scans, outcomes)
     regions = region_table(plan, people_scans, jobs, outcomes)
     results: list[Result] = analyse_quality(plan, quality, regions, visit_fc)
     qcfc = pd.DataFrame()

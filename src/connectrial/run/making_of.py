@@ -45,7 +45,7 @@ def parts_of(job: SessionJob) -> dict[str, str]:
         if section is not None:
             parts[f"[{key}]"] = digest_plain(section.model_dump(mode="json"))
     if job.study.quality.carpets:
-        parts["carpets"] = f"max_fd_mm {job.study.censoring.max_fd_mm}"
+        parts["carpets"] = "drawn"
     if job.subcortex:
         places = parcel_centroids(job.atlas)
         parts["subcortical parcels"] = digest_plain(

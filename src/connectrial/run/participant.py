@@ -43,10 +43,9 @@ from connectrial.run.session_quality import (
     measure_parcels,
     measure_run,
     plain,
-    write_carpet,
+    write_carpets,
     write_frames,
     write_parcel_quality,
-    write_strips,
 )
 
 Progress = Callable[[str, int, int], None]
@@ -190,18 +189,7 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
         write_frames(job.frames[number], raw, voxels=voxels, fd_mm=job.fd_mm[number])
         networks = list(job.atlas.parcels["network"].astype("object").fillna("").map(str))
         if job.carpets:
-            write_strips(job.strips[number], raw, cleaned, networks=networks)
-            write_carpet(
-                job.carpets[number],
-                raw,
-                cleaned,
-                voxels=voxels,
-                fd_mm=job.fd_mm[number],
-                max_fd_mm=job.study.censoring.max_fd_mm,
-                networks=networks,
-                title=scan.name,
-                mark="simulated data" if job.simulated else "",
-            )
+            write_carpets(job.carpets[number], raw, cleaned, networks=networks)
     together = pd.concat(weak, ignore_index=True)
     lost = _merge_weak(together, len(job.scans))
     facts: dict[str, Any] = {
@@ -216,8 +204,8 @@ def _connect(job: SessionJob) -> tuple[Connectivity, dict[str, Any]]:
     }
     assert job.parcel_quality is not None  # noqa: S101 - there is a signal
     write_parcel_quality(job.parcel_quality, parcel_tables)
-    strips = [path for pair in job.strips for path in pair if path.is_file()]
-    facts["written"] = [*job.carpets, *strips, *job.frames, job.parcel_quality]
+    carpets = [path for pair in job.carpets for path in pair if path.is_file()]
+    facts["written"] = [*carpets, *job.frames, job.parcel_quality]
     if job.scans[0].kind == "image":
         _judge_df(job, series)
         facts["written"] += write_series(job, series, costs)

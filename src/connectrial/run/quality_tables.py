@@ -28,7 +28,6 @@ def fd_threshold_mm(plan: Plan) -> float:
 def quality_table(
     plan: Plan,
     scans: pd.DataFrame,
-    jobs: Sequence[SessionJob],
     outcomes: Sequence[SessionOutcome],
 ) -> pd.DataFrame:
     """Return one row per session: motion and what is kept over its runs, signal and df.
@@ -39,8 +38,8 @@ def quality_table(
         With the survey's displacement.
     scans : DataFrame
         One row per run, as it stands after reading.
-    jobs, outcomes : sequences
-        The sessions and what became of them, in the same order.
+    outcomes : sequence of SessionOutcome
+        What became of the sessions.
 
     Returns
     -------
@@ -50,14 +49,12 @@ def quality_table(
     if scans.empty:
         return pd.DataFrame()
     sidecars = {(one.subject, one.session): one.sidecar for one in outcomes if one.sidecar}
-    pictures = {(job.subject, job.session): job for job in jobs}
     limit = fd_threshold_mm(plan)
     rows = []
     for key, runs in scans.groupby(["subject", "session"], sort=False):
         subject, session = map(str, key)
         known = sidecars.get((subject, session))
         facts = pd.DataFrame((known or {}).get("Quality", []))
-        job = pictures.get((subject, session))
         rows.append(
             {
                 "subject": subject,
@@ -73,7 +70,6 @@ def quality_table(
                 "n_weak_parcels": len(known["WeakParcels"]) if known else np.nan,
                 **_edge_error(plan, known or {}),
                 "included": bool(runs["included"].all()),
-                "carpets": _carpets(job) if known and job is not None else "",
             }
         )
     subjects = plan.people.subjects
@@ -87,12 +83,6 @@ def _edge_error(plan: Plan, sidecar: Mapping[str, Any]) -> dict[str, float]:
         return {}
     median = sidecar.get("MedianStandardError")
     return {"median_edge_se": np.nan if median is None else float(median)}
-
-
-def _carpets(job: SessionJob) -> str:
-    """Return where the pictures of a session's runs lie, from the output folder."""
-    depth = 4 if job.session else 3  # sub-*/[ses-*/]figures/NAME
-    return " ".join("/".join(path.parts[-depth:]) for path in job.carpets)
 
 
 def _motion(plan: Plan, runs: pd.DataFrame, limit: float) -> dict[str, float]:

@@ -65,7 +65,7 @@ def _rows(job: SessionJob, output_dir: Path) -> list[dict[str, Any]]:
 
     rows = []
     for number, scan in enumerate(job.scans):
-        before, after = job.strips[number] if job.strips else (None, None)
+        before, after = job.carpets[number] if job.carpets else (None, None)
         ready_made = scan.kind != "image"
         rows.append(
             {

@@ -58,19 +58,6 @@ class SessionJob:
         return self.folder / bids_name(labels, suffix="qc", extension=".tsv")
 
     @property
-    def carpets(self) -> tuple[Path, ...]:
-        """Return the pictures of the runs, frame by frame; none where they are not wanted."""
-        if self.scans[0].kind == "matrix" or not self.study.quality.carpets:
-            return ()
-        names = [
-            bids_name(
-                {**self.stem, "run": scan.run, "desc": "carpet"}, suffix="bold", extension=".png"
-            )
-            for scan in self.scans
-        ]
-        return tuple(self.folder.parent / "figures" / name for name in names)
-
-    @property
     def frames(self) -> tuple[Path, ...]:
         """Return the tables of the runs frame by frame; none for ready-made matrices."""
         if self.scans[0].kind == "matrix":
@@ -79,14 +66,15 @@ class SessionJob:
         return tuple(self.folder / bids_name(one, suffix="qc", extension=".tsv") for one in labels)
 
     @property
-    def strips(self) -> tuple[tuple[Path, Path], ...]:
-        """Return the bare carpets of the runs before and after denoising, beside their pictures."""
+    def carpets(self) -> tuple[tuple[Path, Path], ...]:
+        """Return each run's pictures before and after denoising; none where they are not wanted."""
+        if self.scans[0].kind == "matrix" or not self.study.quality.carpets:
+            return ()
+        folder = self.folder.parent / "figures"
+        labels = [{**self.stem, "run": scan.run} for scan in self.scans]
         return tuple(
-            (
-                path.with_name(path.name.replace("_desc-carpet_", "_desc-carpetBefore_")),
-                path.with_name(path.name.replace("_desc-carpet_", "_desc-carpetAfter_")),
-            )
-            for path in self.carpets
+            (folder / _carpet(one, "carpetBefore"), folder / _carpet(one, "carpetAfter"))
+            for one in labels
         )
 
     @property
@@ -171,3 +159,7 @@ def _entities(scan: Scan) -> dict[str, str]:
         return parse_entities(scan.path.name)
     known = {"sub": scan.subject, "ses": scan.session, "task": scan.task, "space": scan.space}
     return {key: label for key, label in known.items() if label}
+
+
+def _carpet(labels: dict[str, Any], description: str) -> str:
+    return bids_name({**labels, "desc": description}, suffix="bold", extension=".png")

@@ -1,8 +1,7 @@
-"""What the participant level notes of a run beside its connectivity: numbers and a picture."""
+"""What the participant level notes of a run beside its connectivity: numbers and pictures."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,6 @@ from connectrial.fc.quality import dvars
 from connectrial.figures.rasters import carpet_levels, carpet_png
 from connectrial.io.files import write_atomic
 from connectrial.io.images import ImageQuality
-
-_DPI = 90
 
 
 def plain(value: float) -> float | None:
@@ -116,59 +113,6 @@ def write_parcel_quality(path: Path, tables: Sequence[pd.DataFrame]) -> None:
     write_atomic(path, text)
 
 
-def write_carpet(
-    path: Path,
-    raw: TimeSeries,
-    cleaned: TimeSeries,
-    *,
-    voxels: ImageQuality | None,
-    fd_mm: FloatArray | None,
-    max_fd_mm: float | None,
-    networks: Sequence[str],
-    title: str,
-    mark: str,
-) -> None:
-    """Draw a run before and after denoising (ready-made series: as they came) and save it as PNG.
-
-    Parameters
-    ----------
-    path : Path
-        Where to.
-    raw, cleaned, voxels
-        As in `measure_run`.
-    fd_mm : array, shape (n_frames,), or None
-        Framewise displacement.
-    max_fd_mm : float or None
-        Limit of censoring.
-    networks : sequence of str
-        Network of each parcel.
-    title, mark : str
-        Head and foot of the picture.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    from connectrial.figures.carpet import plot_carpet
-
-    panels = [("as delivered" if cleaned is raw else "before denoising", _standardised(raw))]
-    if cleaned is not raw:
-        panels.append(("after denoising", _standardised(cleaned)))
-    figure = plot_carpet(
-        panels,
-        fd_mm=fd_mm if fd_mm is not None and len(fd_mm) == len(raw.kept) else None,
-        dvars=dvars(raw.signal) if voxels is None else voxels.dvars,
-        kept=raw.kept,
-        networks=networks,
-        repetition_time_s=raw.repetition_time_s,
-        max_fd_mm=max_fd_mm,
-        title=title,
-        mark=mark,
-    )
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
-    figure.savefig(buffer, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
-    write_atomic(path, buffer.getvalue())
-
-
 def write_frames(
     path: Path, raw: TimeSeries, *, voxels: ImageQuality | None, fd_mm: FloatArray | None
 ) -> None:
@@ -176,8 +120,12 @@ def write_frames(
 
     Parameters
     ----------
-    path, raw, voxels, fd_mm
-        As in `write_carpet`.
+    path : Path
+        Where to.
+    raw, voxels
+        As in `measure_run`.
+    fd_mm : array, shape (n_frames,), or None
+        Framewise displacement.
     """
     nothing = np.full(len(raw.kept), np.nan)
     known = fd_mm is not None and len(fd_mm) == len(raw.kept)
@@ -195,7 +143,7 @@ def frames_table(path: Path, *, fd_mm: FloatArray, dvars: FloatArray, kept: Bool
     write_atomic(path, table.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.5g"))
 
 
-def write_strips(
+def write_carpets(
     paths: tuple[Path, Path], raw: TimeSeries, cleaned: TimeSeries, *, networks: Sequence[str]
 ) -> None:
     """Write a run's carpets before and after denoising, a dot per parcel and frame, without words.
@@ -205,7 +153,7 @@ def write_strips(
     paths : tuple of Path
         Before and after; ready-made series have the second alone.
     raw, cleaned, networks
-        As in `write_carpet`.
+        As in `write_frames`.
     """
     before, after = paths
     if cleaned is not raw:
