@@ -16,6 +16,7 @@ from connectrial.report.clinical_panels import endpoint_strip, rule_words
 from connectrial.report.gt_tables import table_html
 from connectrial.report.libraries import niivue_script
 from connectrial.report.live import chart
+from connectrial.report.live_forest import forest_live
 from connectrial.report.live_surface import packed_cortex, surface_live
 from connectrial.report.page import _table
 from connectrial.report.quantise import unpack, worst
@@ -87,6 +88,29 @@ def test_a_chart_holds_more_rows_than_altair_allows_by_itself():
     form = chart(chart_concentration(people), title="t", how="h")
     (rows,) = (r for r in form.data["spec"]["datasets"].values() if "person" in r[0])
     assert len(rows) == n_people * n_hours > 5000
+
+
+def test_rows_of_the_forest_are_told_apart_by_what_is_other_about_them():
+    """The mark of stand-ins, which all rows share, names none; long labels keep their ends."""
+    row = {
+        "analysis": "CLIPST more than non-CLIPST (stand-in)",
+        "outcome": "CLIPST more than non-CLIPST (stand-in)",
+        "term": "ketamine - placebo, mean of 50 min, 80 min, 165 min", "kind": "contrast",
+        "role": "primary", "declared": True, "df_method": "kenward-roger", "estimate": -0.05,
+        "ci_low": -0.09, "ci_high": -0.01, "df": 18.0, "p": 0.01, "p_adjusted": np.nan,
+        "flags": "stand-in connections",
+    }  # fmt: skip
+    beside = {"declared": False, "df_method": "satterthwaite"}
+    first = {"role": "sensitivity", "flags": "stand-in connections; period 1 alone, between people"}
+    live = forest_live(
+        siegel_like(), pd.DataFrame([row, row | beside, row | first]), unit="Fisher z"
+    )
+    (rows,) = (r for r in live.data["spec"]["datasets"].values() if "effect" in r[0])
+    ends = [one["label"].rpartition("· ")[2] for one in rows]
+    assert ends[1:] == ["Satterthwaite df", "period 1 alone…"]
+    assert all(len(one["label"]) <= 80 for one in rows)
+    assert rows[2]["effect"].endswith("· period 1 alone, between people")
+    assert rows[0]["effect"].startswith("CLIPST more than non-CLIPST (stand-in): ketamine")
 
 
 def test_an_infusion_is_drawn_only_on_an_axis_of_days():

@@ -186,3 +186,16 @@ def test_an_unknown_word_in_a_checklist_is_named(entries):
     with pytest.raises(InputError) as caught:
         read_severity(entries, events={"headache": "head"}, severity={})
     assert "ae.tsv: row 2, head of sub-a is 'mild'" in caught.value.problems[0]
+
+
+def test_a_variable_that_is_the_same_within_groups_has_no_standardised_difference():
+    """A dose of 0.1 mg/kg in 24 people: its mean is off by rounding, its SD is 0."""
+    people = pd.DataFrame(
+        {
+            "arm": pd.Categorical(["low"] * 24 + ["high"] * 24, ["low", "high"]),
+            "dose": [0.1] * 24 + [0.2] * 24,
+        }
+    )
+    table = baseline_table(people, by="arm", numeric=["dose"], factors={})
+    assert table["sd"].tolist() == [0.0, 0.0]
+    assert table["smd"].isna().all()

@@ -332,7 +332,10 @@ def _colour(names: Sequence[str]) -> Any:  # noqa: ANN401 - altair's channel
 def _legend(names: Sequence[str]) -> Any:  # noqa: ANN401 - altair's legend
     import altair as alt
 
-    return None if list(names) == [_ALL] else alt.Legend(title=None, orient="top")
+    if list(names) == [_ALL]:
+        return None
+    # Charts stand two in a row: more names than three run out of half a page.
+    return alt.Legend(title=None, orient="top", columns=3 if len(names) > 3 else 0)
 
 
 def _pointed() -> Any:  # noqa: ANN401 - altair's parameter

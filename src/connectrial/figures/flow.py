@@ -83,7 +83,9 @@ def draw_flow(flow: pd.DataFrame) -> str:
     width = main_width + (40 + _SIDE if sides else 0) + 4
     alt = describe_flow(flow)
     return (
-        f'<svg class="flow" viewBox="-2 0 {width:g} {y - _GAP + 10:g}" role="img" '
+        # Two boxes alone would else be blown up to the page's width.
+        f'<svg class="flow" style="max-width:{width:g}px" '
+        f'viewBox="-2 0 {width:g} {y - _GAP + 10:g}" role="img" '
         f"aria-label={quoteattr(alt)}>"
         '<defs><marker id="flow-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
         'markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z" class="head"/></marker></defs>'

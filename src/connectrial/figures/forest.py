@@ -12,6 +12,7 @@ from connectrial.figures.numbers import (
     ABSENT,
     as_float,
     df_name,
+    first_note,
     format_df,
     format_interval,
     format_number,
@@ -127,8 +128,8 @@ def _write_row(ax: Axes, row: dict[Hashable, Any], y: float) -> None:
 
 def _legend(ax: Axes, records: list[dict[Hashable, Any]]) -> None:
     for role in dict.fromkeys(str(row["role"]) for row in records):
-        notes = {str(row["flags"]).split("; ")[0] for row in records if row["role"] == role}
-        alike = role == "sensitivity" and len(notes) == 1
+        notes = {first_note(row["flags"]) for row in records if row["role"] == role}
+        alike = role == "sensitivity" and len(notes) == 1 and notes != {""}
         ax.plot(
             [], [], marker=ROLE_MARKERS.get(role, "o"), color=ROLE_COLOURS.get(role, MUTED),
             linewidth=2, markersize=5.5, label=f"{role}: {notes.pop()}" if alike else role,

@@ -142,8 +142,8 @@ def chart_forest(rows: pd.DataFrame, *, unit: str) -> alt.LayerChart:
     Parameters
     ----------
     rows : pandas.DataFrame
-        Columns ``label`` (unique), ``role``, ``method``, ``declared``, ``estimate``, ``low``,
-        ``high``, ``df``, ``p``, ``adjusted``, ``note``; in order.
+        Columns ``label`` (unique), ``effect`` (the same in full), ``role``, ``method``,
+        ``declared``, ``estimate``, ``low``, ``high``, ``df``, ``p``, ``adjusted``, ``note``; in order.
     unit : str
         Of the estimates.
     """
@@ -162,7 +162,7 @@ def chart_forest(rows: pd.DataFrame, *, unit: str) -> alt.LayerChart:
     words = alt.param(name="words", value="", bind=alt.binding(input="search", name="Search "))
     kept = (
         "(role == 'all' || datum.role == role) && (!declared_only || datum.declared) && "
-        "indexof(lower(datum.label), lower(words)) >= 0"
+        "indexof(lower(datum.effect), lower(words)) >= 0"
     )
     base = alt.Chart(rows).transform_filter(kept)
     y = alt.Y(
@@ -176,7 +176,7 @@ def chart_forest(rows: pd.DataFrame, *, unit: str) -> alt.LayerChart:
     )
     faint = alt.condition("datum.declared", alt.value(1), alt.value(0.6))
     tips = [
-        alt.Tooltip("label:N", title="effect"), "role:N",
+        alt.Tooltip("effect:N"), "role:N",
         alt.Tooltip("estimate:Q", format=".3~g"), alt.Tooltip("low:Q", title="from", format=".3~g"),
         alt.Tooltip("high:Q", title="to", format=".3~g"), alt.Tooltip("df:Q", format=".1f"),
         alt.Tooltip("method:N", title="df method"), alt.Tooltip("p:Q", format=".2~g"),

@@ -34,6 +34,12 @@ def term_words(term: object, kind: object = "coefficient") -> str:
     return re.sub(r":(?! )", " \u00d7 ", re.sub(r"\[([^\]]*)\]", r" \1", text))
 
 
+def first_note(flags: object) -> str:
+    """Return what the flags of a row say first of it; the mark of stand-ins, which all share, is skipped."""
+    notes = [one for one in str(flags).split("; ") if one and not one.startswith("stand-in")]
+    return notes[0] if notes else ""
+
+
 def as_float(value: Any) -> float:  # noqa: ANN401 - a cell of any table
     """Return a cell as a float; whatever is no number is NaN."""
     try:

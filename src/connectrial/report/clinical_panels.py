@@ -96,7 +96,7 @@ def _course_panel(results: Results, own: pd.DataFrame, scale: str) -> Panel | No
     if scan_visits:
         how += " Triangles are visits with scans."
     if infusion is not None and days is not None:
-        how += " The shaded days are those of the infusion."
+        how += " The infusion is shaded."
     if strip is not None:
         how += " Below: people who met each rule, of those with a known outcome."
     if better:
@@ -228,9 +228,10 @@ def infusion_days(results: Results) -> tuple[float, float] | None:
         or starts.max() - starts.min() > _HOURS
     ):
         return None
-    # A single short dose is a day's work; on an axis of days it is a thin bar.
     first, last = float(starts.median()) / _HOURS, float(ends.median()) / _HOURS
-    return (first, max(last, first + 0.25))
+    days = list((visit_days(results) or {}).values())
+    # On an axis of weeks a dose of minutes is drawn as wide as can be seen, and no wider.
+    return (first, max(last, first + (max(days) - min(days)) / 200 if days else last))
 
 
 def _endpoints(results: Results) -> list[tuple[str, Mapping[str, Any], Result]]:

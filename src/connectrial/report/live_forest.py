@@ -8,10 +8,11 @@ from typing import Any
 import pandas as pd
 
 from connectrial.figures.linked_charts import chart_forest
-from connectrial.figures.numbers import as_float, df_name, term_words
+from connectrial.figures.numbers import as_float, df_name, first_note, term_words
 from connectrial.report.live import Live, chart
 from connectrial.results import Results
 
+_WIDE = 76  # characters of a label that the chart has room for
 _MANY = 120  # rows of one unit beyond which the chart holds declared rows alone
 
 
@@ -47,19 +48,24 @@ def forest_live(results: Results, rows: pd.DataFrame, *, unit: str) -> Live:
 
 
 def _row(row: dict[Any, Any], titles: dict[str, str]) -> dict[str, Any]:
-    title = titles.get(str(row["analysis"]), str(row["analysis"]))
-    named = re.sub(r" \(.*\)$", "", title)
+    name = str(row["analysis"])
+    title = titles.get(name, name)
+    named = name if title.startswith(name) else re.sub(r" \(.*\)$", "", title)
     outcome = str(row["outcome"])
     words = named if outcome in named or not outcome else f"{named}, {outcome}"
     declared = bool(row["declared"]) and row["role"] != "sensitivity"
     method = df_name(row["df_method"])
-    note = str(row["flags"]).split("; ")[0]
-    label = f"{words}: {term_words(row['term'], row['kind'])}"
-    if not declared:
-        beside = note if row["role"] == "sensitivity" else f"{method} df"
-        label = f"{label} · {beside}"
+    note = first_note(row["flags"])
+    term = term_words(row["term"], row["kind"])
+    beside = "" if declared else f" · {method} df"
+    if not declared and note and row["role"] == "sensitivity":
+        beside = f" · {note}"
+    label = f"{words}: {term}{beside}"
+    if len(label) > _WIDE:  # else the chart would cut its end, which tells it from its neighbours
+        label = f"{_cut(words, 26)}: {_cut(term, 30)}{_cut(beside, 20)}"
     return {
         "label": label,
+        "effect": f"{words}: {term}{beside}",
         "role": str(row["role"]),
         "method": method,
         "declared": declared,
@@ -71,6 +77,10 @@ def _row(row: dict[Any, Any], titles: dict[str, str]) -> dict[str, Any]:
         "adjusted": as_float(row["p_adjusted"]),
         "note": str(row["flags"]),
     }
+
+
+def _cut(text: str, n: int) -> str:
+    return text if len(text) <= n else text[: n - 1].rstrip(" ,:") + "…"
 
 
 def _unique(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import pandas as pd
 from connectrial.figures.numbers import (
     as_float,
     df_name,
+    first_note,
     format_count,
     format_interval,
     format_number,
@@ -127,7 +128,7 @@ def _beside(row: Mapping[Hashable, Any]) -> str:
 
 def _beside_model(row: Mapping[Hashable, Any]) -> str:
     estimate = format_number(row["estimate"])
-    return f"{str(row['flags']).split('; ')[0]}: {estimate}, p {format_p(row['p'], sign=True)}"
+    return f"{first_note(row['flags'])}: {estimate}, p {format_p(row['p'], sign=True)}"
 
 
 def _declared(row: Mapping[Hashable, Any]) -> str:

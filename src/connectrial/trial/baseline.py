@@ -52,7 +52,7 @@ def baseline_table(
                     "n": len(own),
                     "n_missing": len(parts[group]) - len(own),
                     "mean": own.mean() if len(own) else np.nan,
-                    "sd": own.std(ddof=1) if len(own) > 1 else np.nan,
+                    "sd": _sd(own),
                     "minimum": own.min() if len(own) else np.nan,
                     "maximum": own.max() if len(own) else np.nan,
                     "smd": np.nan if group == groups[0] else _smd(own, values[groups[0]]),
@@ -84,10 +84,17 @@ def baseline_table(
     return table.astype({"count": "Int64"})
 
 
+def _sd(values: np.ndarray) -> float:
+    """Return the SD; that of equal values is 0, whatever their mean is rounded to."""
+    if len(values) < 2:
+        return np.nan
+    return 0.0 if np.ptp(values) == 0 else float(values.std(ddof=1))
+
+
 def _smd(a: np.ndarray, b: np.ndarray) -> float:
     if len(a) < 2 or len(b) < 2:
         return np.nan
-    spread = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
+    spread = np.sqrt((_sd(a) ** 2 + _sd(b) ** 2) / 2)
     return float((a.mean() - b.mean()) / spread) if spread > 0 else np.nan
 
 
