@@ -91,6 +91,7 @@ baseline = "pre"
 visit = "week2"
 until = "week4"
 min_percent_decrease = 50
+test = "fisher"
 
 [[clinical]]
 name = "MMRM"
@@ -130,6 +131,21 @@ visit = "week4"
 n_imputations = 20
 n_bootstraps = 10
 role = "sensitivity"
+
+[[clinical]]
+name = "Alike"
+scale = "MADRS"
+method = "equivalence"
+outcome = "change"
+baseline = "pre"
+visit = "week4"
+margin = 8
+[[clinical]]
+name = "Not worse"
+scale = "MADRS"
+method = "non-inferiority"
+visit = "week4"
+margin = 3
 
 [[time_to_event]]
 name = "Time to response"

@@ -333,7 +333,7 @@ def parameters(function: Any) -> dict[str, Any]:
         (
             sections.EndpointSection,
             [response, remission, sustained],
-            {"among", "called", "role", "family", "analysis_sets", "estimand"},
+            {"among", "called", "role", "family", "test", "analysis_sets", "estimand"},
         ),
         (
             trial_sections.TimeToEventSection,

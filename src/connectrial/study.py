@@ -25,6 +25,7 @@ from connectrial.study_analyses import (
     SeedSection,
 )
 from connectrial.study_base import Section
+from connectrial.study_clinical import ClinicalSection
 from connectrial.study_design import (
     ArmsSection,
     ClinicalTableMap,
@@ -66,7 +67,6 @@ from connectrial.study_signals import (
 )
 from connectrial.study_trial import (
     AnalysisSetSection,
-    ClinicalSection,
     EligibilitySection,
     EndpointSection,
     EstimandSection,

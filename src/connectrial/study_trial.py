@@ -8,14 +8,11 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from connectrial.study_base import Label, RoleName, Section, WhoName
-from connectrial.study_sets import ContrastSection
 
 Strategy = Literal[
     "treatment policy", "hypothetical", "composite", "while on treatment", "principal stratum"
 ]
 MissingRule = Literal["observed", "worst case", "locf"]
-ClinicalMethod = Literal["mixed", "mmrm", "anova", "ancova", "ordinal", "reference-based"]
-ImputationStrategy = Literal["jump to reference", "copy reference", "copy increments", "mar"]
 
 
 class RuleSection(Section):
@@ -267,6 +264,12 @@ class EndpointSection(Section):
     family: str | None = Field(
         None, description="Name of a [family.*] that the risk differences between arms belong to"
     )
+    test: Literal["score", "fisher", "boschloo"] | None = Field(
+        None,
+        description="Test of the risk difference between arms: score (the default, for many people), "
+        "or exact for small counts: fisher (with the conditional odds ratio and its exact interval) or "
+        "boschloo (less cautious; for arms whose sizes were fixed)",
+    )
     analysis_sets: tuple[str, ...] = Field(
         (), description="Names of [analysis_sets.*], each a row; default: all with a score"
     )
@@ -300,89 +303,3 @@ class EndpointSection(Section):
     def plural(self, *, met: bool) -> str:
         """Return what several people are called who meet it, or who do not."""
         return self.levels[0 if met else 1] + ("s" if self.called is None else "")
-
-
-class ClinicalSection(Section):
-    """A scale compared over visits or between arms."""
-
-    name: Label = Field(description="Name of the analysis")
-    scale: Label = Field(description="Scale")
-    method: ClinicalMethod | None = Field(
-        None,
-        description="mixed: the model named; mmrm: change ~ baseline + arm * visit with an "
-        "unstructured covariance; anova: repeated measures with paired tests; ancova, ordinal, "
-        "reference-based: arms at one visit. Default: mixed with a model, else mmrm",
-    )
-    outcome: Literal["score", "change"] | None = Field(
-        None,
-        description="The score, or its change from the baseline visit; default: change for mmrm "
-        "and ancova, else score",
-    )
-    baseline: str | None = Field(None, description="Visit of the baseline (for change)")
-    visits: tuple[str, ...] = Field((), description="Visits that enter; default: all with scores")
-    visit: str | None = Field(
-        None, description="Visit that is compared (ancova, ordinal, reference-based, mmrm's test)"
-    )
-    model: str | None = Field(None, description="Name of a [model.*] (mixed)")
-    tests: tuple[Label, ...] = Field(
-        (), description="Terms of the model that are tested (mixed); others test by their method"
-    )
-    contrasts: tuple[ContrastSection, ...] = Field(
-        (),
-        description="Treatments of a crossover against each other, at visits or over them (mixed)",
-    )
-    covariates: tuple[str, ...] = Field((), description="Further variables (mmrm, ancova)")
-    df: str | None = Field(
-        None,
-        description="Degrees of freedom: of mixed models for mmrm (default satterthwaite); "
-        "residual, greenhouse-geisser (default) or huynh-feldt for anova",
-    )
-    strategy: ImputationStrategy | None = Field(
-        None, description="What follows dropping out (reference-based)"
-    )
-    n_imputations: int = Field(100, ge=2, description="Imputed data sets (reference-based)")
-    n_bootstraps: int = Field(
-        200, ge=0, description="Bootstrap samples beside them; 0 for none (reference-based)"
-    )
-    role: RoleName = Field("secondary", description="Why the analysis is there")
-    family: str | None = Field(None, description="Name of a [family.*]")
-    who: WhoName | None = Field(None, description="Who enters; default: patients, or everyone")
-    analysis_set: str | None = Field(None, description="Name of an [analysis_sets.*]")
-    estimand: str | None = Field(None, description="Name of an [estimand.*]")
-
-    @property
-    def way(self) -> str:
-        """Return the method, the default filled in."""
-        return self.method or ("mixed" if self.model is not None else "mmrm")
-
-    @property
-    def measure(self) -> str:
-        """Return "score" or "change", the default filled in."""
-        return self.outcome or ("change" if self.way in ("mmrm", "ancova") else "score")
-
-    @model_validator(mode="after")
-    def _fits_method(self) -> ClinicalSection:
-        way = self.way
-        allowed = {
-            "mixed": {"model", "tests", "contrasts", "visits", "outcome", "baseline"},
-            "mmrm": {"visits", "visit", "covariates", "df", "baseline", "outcome"},
-            "anova": {"visits", "df", "baseline"},
-            "ancova": {"visit", "covariates", "baseline", "outcome"},
-            "ordinal": {"visit", "baseline", "outcome"},
-            "reference-based": {"visits", "visit", "strategy", "n_imputations", "n_bootstraps"}
-            | {"baseline"},
-        }
-        optional = set().union(*allowed.values())
-        foreign = sorted((self.model_fields_set & optional) - allowed[way])
-        foreign = [name for name in foreign if getattr(self, name) not in (None, ())]
-        if foreign:
-            raise ValueError(f"{foreign[0]} does not belong to method = {way!r}")
-        needed = {"mixed": ("model", "tests"), "mmrm": ("baseline",), "anova": ("baseline",)}
-        needed |= {"ancova": ("baseline", "visit"), "ordinal": ("visit",)}
-        needed |= {"reference-based": ("baseline", "visit", "strategy")}
-        lacking = [name for name in needed[way] if not getattr(self, name)]
-        if self.contrasts:
-            lacking = [name for name in lacking if name != "tests"]
-        if lacking:
-            raise ValueError(f"method = {way!r} needs {' and '.join(map(repr, lacking))}")
-        return self

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from connectrial.errors import did_you_mean
 from connectrial.study import ClinicalSection, HypothesisSection, Study
+from connectrial.study_clinical import ARM_METHODS
 from connectrial.study_trial import RuleSection, TimeToEventSection
 
 #: A name that a section uses: where, what it is, the name, what is declared.
@@ -39,7 +40,7 @@ def _crossover_problems(study: Study) -> list[str]:
     problems += [
         f"[endpoints.{name}] {key}: {instead}"
         for name, one in study.endpoints.items()
-        for key in ("until", "among", "analysis_sets", "family")
+        for key in ("until", "among", "analysis_sets", "family", "test")
         if getattr(one, key)
     ]
     sections = {"safety": study.safety, "volumes": study.volumes}
@@ -120,7 +121,7 @@ def _design_problems(study: Study) -> list[str]:
     problems = []
     for item in study.clinical:
         place = f"[[clinical]] {item.name!r}"
-        if item.way in ("ancova", "ordinal", "reference-based") and study.arms is None:
+        if item.way in ARM_METHODS and study.arms is None:
             problems.append(
                 f"{place}: method = {item.way!r} compares arms; add [arms], or use mmrm"
             )
@@ -158,11 +159,11 @@ def _design_problems(study: Study) -> list[str]:
             problems.append(
                 f"[endpoints.{name}] until: {endpoint.until!r} must come after {endpoint.visit!r}"
             )
-        if endpoint.family is not None and study.arms is None:
-            problems.append(
-                f"[endpoints.{name}] family: only differences between arms are tests; there are no "
-                "[arms]"
-            )
+        problems += [
+            f"[endpoints.{name}] {key}: only differences between arms are tests; there are no [arms]"
+            for key in ("family", "test")
+            if getattr(endpoint, key) is not None and study.arms is None
+        ]
     return problems
 
 

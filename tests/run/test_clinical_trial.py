@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import fisher_exact, ttest_ind
 
 from connectrial import load_results, load_study, plan_study, render_report, run_plan
 from connectrial.errors import StudyFileError
@@ -172,6 +173,48 @@ def test_responders_in_every_set(parallel):
     assert needed == pytest.approx(1 / difference)
 
 
+def test_arms_within_a_margin_by_hand(parallel):
+    """Welch's one-sided tests (scipy), of the difference shifted by the margin."""
+    plan, results = parallel
+    last = changes(plan).query("visit == 'week4'")
+    drug, placebo = (last.loc[last["arm"] == arm, "change"] for arm in ("drug", "placebo"))
+    row = results["Alike"].estimates.iloc[0]
+    low = ttest_ind(drug + 8, placebo, equal_var=False, alternative="greater").pvalue
+    high = ttest_ind(drug - 8, placebo, equal_var=False, alternative="less").pvalue
+    assert row["p"] == pytest.approx(max(low, high), rel=1e-9)
+    assert row["estimate"] == pytest.approx(drug.mean() - placebo.mean())
+    assert row["ci_level"] == pytest.approx(0.9)
+    within = row["ci_low"] > -8 and row["ci_high"] < 8
+    assert f"equivalence{'' if within else ' not'} shown at one-sided 0.05" in row["flags"]
+    score = plan.people.scores.query("scale == 'MADRS' and visit == 'week4'")
+    score = score.set_index("subject")["score"].reindex(last["subject"]).to_numpy()
+    drug, placebo = (score[last["arm"] == arm] for arm in ("drug", "placebo"))
+    row = results["Not worse"].estimates.iloc[0]
+    oracle = ttest_ind(drug - 3, placebo, equal_var=False, alternative="less")
+    assert row["p"] == pytest.approx(oracle.pvalue, rel=1e-9)
+    assert row["alternative"] == "less"
+    assert "margin 3 points, lower being better; non-inferiority shown" in row["flags"]
+    sizes = results["Not worse"].estimates.query("kind == 'effect size'").iloc[0]
+    assert sizes["unit"] == "hedges_g"
+    assert sizes["ci_low"] < sizes["estimate"] < sizes["ci_high"]
+
+
+def test_an_exact_test_takes_the_place_of_the_score_test(parallel):
+    _, results = parallel
+    rows = results["sustained"].estimates
+    counts = [
+        (round(r["estimate"] * r["n_subjects"]), r["n_subjects"])
+        for _, r in rows.query("kind == 'proportion'").iloc[1:].iterrows()
+    ]
+    (x, n), (y, m) = counts[1], counts[0]
+    row = rows.query("kind == 'risk difference'").iloc[0]
+    assert row["p"] == pytest.approx(fisher_exact([[x, n - x], [y, m - y]]).pvalue)
+    assert row["statistic_name"] == "Fisher's exact test"
+    odds = rows.query("kind == 'odds ratio'").iloc[0]
+    assert odds["ci_low"] < odds["estimate"] < odds["ci_high"]
+    assert rows["p"].notna().sum() == 1
+
+
 def test_the_family_counts_clinical_tests(parallel):
     _, results = parallel
     tests = results.estimates.query("family == 'primary'")
@@ -324,6 +367,14 @@ WRONG = {
     "an unknown strategy": (
         ('"dropping out" = "hypothetical"', '"dropping out" = "ignore"'),
         "input should be 'treatment policy', 'hypothetical'",
+    ),
+    "no margin": (
+        ("margin = 3\n", ""),
+        "method = 'non-inferiority' needs 'margin'",
+    ),
+    "an exact test that does not exist": (
+        ('test = "fisher"', 'test = "fischer"'),
+        "input should be 'score', 'fisher' or 'boschloo'",
     ),
     "a key of another method": (
         ('method = "ordinal"', 'method = "ordinal"\nstrategy = "mar"'),

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from connectrial.errors import InputError, ModelError
-from connectrial.stats.exact import boschloo_exact, exact_means, fisher_exact, fisher_table, mcnemar
+from connectrial.stats.exact import (
+    boschloo_exact,
+    exact_means,
+    exact_proportions,
+    fisher_exact,
+    fisher_table,
+    mcnemar,
+)
 
 LIMITS = ["ci_low", "ci_high"]
 
@@ -177,3 +184,43 @@ def test_fisher_of_two_by_two_is_exact_and_larger_tables_are_drawn():
     assert fisher_table([[3, 4], [0, 0]], rng=rng) == 1.0
     with pytest.raises(InputError, match="whole numbers"):
         fisher_table([[1.5, 2], [3, 4]], rng=rng)
+
+
+# R 4.2 fisher.test: its own examples, the lady tasting tea and Fisher's convicts (1962).
+@pytest.mark.parametrize(
+    ("a", "b", "estimate", "low", "high", "p"),
+    [
+        ((3, 4), (1, 4), 6.408309, 0.3135693, np.inf, None),
+        ((2, 17), (10, 13), 0.04693661, 0.003325764, 0.363182271, 0.0005367),
+    ],
+)
+def test_odds_ratios_are_those_of_fisher_test_in_r(a, b, estimate, low, high, p):
+    level = 0.9 if p is None else 0.95  # the tea was one-sided: its lower limit is that of 90 %
+    rows = exact_proportions(a, b, ci_level=level)
+    odds = rows.loc["odds ratio"]
+    assert odds["estimate"] == pytest.approx(estimate, rel=1e-4)
+    assert odds["ci_low"] == pytest.approx(low, rel=5e-3)  # R's root finder stops early
+    # Each limit is the ratio at which a tail this far out has half the error.
+    tail, events, n = (1 - level) / 2, a[0] + b[0], a[1] + b[1]
+    at = stats.nchypergeom_fisher(n, events, a[1], odds["ci_low"])
+    assert at.sf(a[0] - 1) == pytest.approx(tail, rel=1e-6)
+    if p is not None:
+        assert odds["ci_high"] == pytest.approx(high, rel=5e-3)
+        assert odds["p"] == pytest.approx(p, rel=1e-3)
+    assert rows.loc["risk difference", "estimate"] == pytest.approx(a[0] / a[1] - b[0] / b[1])
+
+
+def test_exact_proportions_where_a_cell_is_empty():
+    """A ratio at an end of its range keeps its one exact limit; Boschloo's row has no odds."""
+    odds = exact_proportions((5, 5), (1, 5)).loc["odds ratio"]
+    assert np.isinf(odds["estimate"])
+    assert np.isinf(odds["ci_high"])
+    assert odds["ci_low"] > 0
+    nobody = exact_proportions((0, 5), (0, 6)).loc["odds ratio"]
+    assert np.isnan(nobody["estimate"])
+    assert nobody["p"] == 1
+    only = exact_proportions((5, 5), (1, 5), method="boschloo")
+    assert only.index.tolist() == ["risk difference"]
+    assert only["p"].iloc[0] == boschloo_exact((5, 5), (1, 5))
+    with pytest.raises(InputError, match="allowed are fisher, boschloo"):
+        exact_proportions((1, 2), (1, 2), method="barnard")

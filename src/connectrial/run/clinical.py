@@ -19,6 +19,7 @@ from connectrial.stats.association import correlate
 from connectrial.stats.ordinal import probabilistic_index
 from connectrial.stats.survival import cox, kaplan_meier, log_rank, median_time
 from connectrial.study import ClinicalSection, Study
+from connectrial.study_clinical import MARGIN_METHODS
 from connectrial.study_trial import TimeToEventSection, VolumesSection
 
 Rows = list[dict[str, Any]]
@@ -45,6 +46,10 @@ def analyse_arms(plan: PlannedAnalysis, study: Study, *, seed: int) -> Result:
             return _ancova(plan, section, unit)
         if section.way == "ordinal":
             return _ordinal(plan, section)
+        if section.way in MARGIN_METHODS:
+            from connectrial.run.margins import analyse_margin
+
+            return analyse_margin(plan, section, scale=study.scales[section.scale])
         from connectrial.run.imputing import analyse_reference_based
 
         return analyse_reference_based(
@@ -117,7 +122,7 @@ def _anova(plan: PlannedAnalysis, section: ClinicalSection, unit: str) -> Result
         cells = cells_of(row) | {"term": str(term), "unit": unit, "family": ""}
         cells |= {"adjustment": f"{row['adjustment']} over {len(pairs)} paired tests"}
         rows.append(base_cells(plan) | cells)
-        rows.append(_effect_size(plan, row, str(term)))
+        rows.append(effect_size_cells(plan, row, str(term)))
     left = int(effects["n_left_out"].max())
     if left:
         who = "1 person" if left == 1 else f"{left} people"
@@ -137,7 +142,8 @@ def _anova(plan: PlannedAnalysis, section: ClinicalSection, unit: str) -> Result
     )
 
 
-def _effect_size(plan: PlannedAnalysis, row: pd.Series, term: str) -> dict[str, Any]:
+def effect_size_cells(plan: PlannedAnalysis, row: pd.Series, term: str) -> dict[str, Any]:
+    """Return the cells of the effect size that a row of statistics carries."""
     return base_cells(plan) | {
         "kind": "effect size",
         "unit": str(row["effect_size_variant"]),
@@ -169,7 +175,7 @@ def _ancova(plan: PlannedAnalysis, section: ClinicalSection, unit: str) -> Resul
             cells["family"] = plan.family or ""
         rows.append(base_cells(plan) | cells)
         if difference:
-            rows.append(_effect_size(plan, row, name))
+            rows.append(effect_size_cells(plan, row, name))
     more = f" and {', '.join(section.covariates)}" if section.covariates else ""
     return result_of(
         plan,

@@ -14,13 +14,20 @@ from connectrial.plan import PlannedAnalysis
 from connectrial.results import Result, tidy
 from connectrial.run.analysing import base_cells, failed, tidy_cells
 from connectrial.run.crossing import paired_response
-from connectrial.stats.exact import mcnemar
+from connectrial.stats.exact import exact_proportions, mcnemar
 from connectrial.stats.proportions import (
     number_needed_to_treat,
     proportion,
     risk_difference,
     risk_ratio,
 )
+from connectrial.study import EndpointSection
+
+#: Exact tests of a risk difference: in words, and the references they need.
+_EXACT: dict[str | None, tuple[str, tuple[str, ...]]] = {
+    "fisher": ("Fisher's exact test, with the conditional odds ratio and its exact interval", ()),
+    "boschloo": ("Boschloo's exact test", ("boschloo1970",)),
+}
 
 
 def analyse_treatments(plan: PlannedAnalysis, treatments: Sequence[str]) -> Result:
@@ -74,6 +81,9 @@ def analyse_response(plan: PlannedAnalysis, by: pd.Series | None, levels: Sequen
     if not rows:
         return failed(plan, ["nobody has a value"])
     between = "; risk ratios carry Koopman's, numbers needed to treat the inverted difference's"
+    test = plan.section.test if isinstance(plan.section, EndpointSection) else None
+    if test in _EXACT:
+        between += f"; differences were tested by {_EXACT[test][0]}"
     return Result(
         name=plan.name,
         title=plan.title,
@@ -83,7 +93,7 @@ def analyse_response(plan: PlannedAnalysis, by: pd.Series | None, levels: Sequen
         estimates=tidy(rows),
         methods="Proportions carry Wilson's 95 % intervals; differences between arms Newcombe's"
         f"{between if by is not None else ''}.",
-        citations=("wilson1927", "newcombe1998"),
+        citations=("wilson1927", "newcombe1998", *_EXACT.get(test or "", ("", ()))[1]),
         notes=tuple(notes),
         estimand=plan.estimand,
     )
@@ -116,6 +126,7 @@ def _proportions(
             cells = tidy_cells(proportion(yes, n).iloc[0])
             rows.append(base | cells | {"kind": "proportion", "term": f"{plan.outcome}, {level}"})
     reference = levels[0]
+    test = plan.section.test if isinstance(plan.section, EndpointSection) else None
     compared: tuple[tuple[str, str, Any], ...] = (
         ("risk difference", "proportion", risk_difference),
         ("risk ratio", "ratio", risk_ratio),
@@ -134,4 +145,12 @@ def _proportions(
             else:
                 more["p"] = np.nan  # the risk difference's test is the test
             rows.append(base | tidy_cells(row) | more)
+            if kind == "risk difference" and test is not None and test in _EXACT:
+                exact = exact_proportions(counts[level], counts[reference], method=test)
+                rows[-1] |= {"p": exact.iloc[0]["p"], "statistic": np.nan, "flags": ""}
+                rows[-1] |= {"statistic_name": exact.iloc[0]["statistic_name"]}
+                rows += [
+                    base | tidy_cells(one) | {"term": more["term"], "unit": "ratio", "p": np.nan}
+                    for _, one in exact.iloc[1:].iterrows()
+                ]
     return rows

@@ -12,8 +12,8 @@ from scipy import stats
 
 from connectrial.errors import InputError, ModelError
 from connectrial.stats.compare import effect_size_columns, two_means
-from connectrial.stats.proportions import Counts, check_counts, wilson
-from connectrial.stats.rows import as_numbers, check_level, estimate_row
+from connectrial.stats.proportions import Counts, check_counts, risk_difference, wilson
+from connectrial.stats.rows import as_numbers, check_level, estimate_row, stack
 
 Array = NDArray[np.float64]
 
@@ -106,6 +106,67 @@ def boschloo_exact(a: Counts, b: Counts) -> float:
     # scipy wants the groups as columns
     table = np.array([[x, y], [n - x, m - y]])
     return float(min(stats.boschloo_exact(table, n=64).pvalue, 1.0))
+
+
+def exact_proportions(
+    a: Counts, b: Counts, *, method: str = "fisher", ci_level: float = 0.95
+) -> pd.DataFrame:
+    """Two proportions by an exact test, with effect sizes and their intervals.
+
+    Parameters
+    ----------
+    a, b : (events, n)
+        Counts of two separate groups of people.
+    method : {"fisher", "boschloo"}
+    ci_level : float
+        Of the intervals.
+
+    Returns
+    -------
+    DataFrame
+        A row "risk difference", a minus b, with the exact two-sided p and Newcombe's interval, which
+        is not the test's own. For Fisher's test then a row "odds ratio": the conditional maximum
+        likelihood estimate with its exact interval (both tails), of the distribution that the test
+        is made of; infinite or zero where a cell is empty.
+
+    Raises
+    ------
+    InputError
+        If counts are impossible, or there is no such method.
+    """
+    if method not in ("fisher", "boschloo"):
+        raise InputError(f"method: got {method!r}; allowed are fisher, boschloo")
+    row = risk_difference(a, b, ci_level=ci_level)
+    p = fisher_exact(a, b) if method == "fisher" else boschloo_exact(a, b)
+    difference = row.assign(
+        statistic=np.nan, statistic_name=f"{method.capitalize()}'s exact test", p=p, flags=""
+    )
+    if method == "boschloo":
+        return difference
+    (x, n), (y, m) = check_counts(a, name="a"), check_counts(b, name="b")
+    if x + y in (0, n + m):
+        found, ci, flags = (
+            np.nan,
+            (0.0, np.inf),
+            ["everybody has one outcome: odds ratio undefined"],
+        )
+    else:
+        ratio = stats.contingency.odds_ratio(np.array([[x, n - x], [y, m - y]]))
+        limits = ratio.confidence_interval(ci_level)
+        found, ci, flags = ratio.statistic, (limits.low, limits.high), []
+    odds = estimate_row(
+        "odds ratio",
+        kind="odds ratio",
+        estimate=float(found),
+        statistic_name="Fisher's exact test",
+        p=p,
+        ci=(float(ci[0]), float(ci[1])),
+        ci_level=ci_level,
+        n_subjects=n + m,
+        flags=flags,
+        ci_method="exact conditional",
+    )
+    return stack([difference, odds])
 
 
 def exact_means(
