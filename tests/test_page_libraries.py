@@ -12,7 +12,7 @@ from connectrial.figures.brains import cortex, on_cortex, plot_systems
 from connectrial.figures.charts import chart_concentration, chart_course, chart_waterfall
 from connectrial.figures.waterfall import plot_waterfall
 from connectrial.report.cells import Cell, Table
-from connectrial.report.clinical_panels import endpoint_strip, rule_words
+from connectrial.report.clinical_panels import endpoint_strip, infusion_days, rule_words
 from connectrial.report.gt_tables import table_html
 from connectrial.report.libraries import niivue_script
 from connectrial.report.live import chart
@@ -111,6 +111,22 @@ def test_rows_of_the_forest_are_told_apart_by_what_is_other_about_them():
     assert all(len(one["label"]) <= 80 for one in rows)
     assert rows[2]["effect"].endswith("· period 1 alone, between people")
     assert rows[0]["effect"].startswith("CLIPST more than non-CLIPST (stand-in): ketamine")
+
+
+@pytest.mark.parametrize(
+    ("starts_h", "duration_h", "expected"),
+    [
+        ([0.0, 48.0], 48.0, (0.0, 4.0)),  # 96 hours, changed once
+        ([0.0, 72.0, 336.0], 2 / 3, None),  # infusions weeks apart are no infusion of weeks
+        ([0.0], 2 / 3, (0.0, 0.14)),  # 40 minutes on an axis of 28 days: what can be seen, no more
+    ],
+)
+def test_an_infusion_is_shaded_where_it_was_given(starts_h, duration_h, expected):
+    results = siegel_like()
+    doses = pd.DataFrame({"subject": "a", "start_h": starts_h, "duration_h": duration_h})
+    study = dict(results.study) | {"visit": [{"name": "a", "day": 0}, {"name": "b", "day": 28}]}
+    found = infusion_days(replace(results, tables={**results.tables, "doses": doses}, study=study))
+    assert found == (None if expected is None else pytest.approx(expected))
 
 
 def test_an_infusion_is_drawn_only_on_an_axis_of_days():

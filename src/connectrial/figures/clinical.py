@@ -109,7 +109,8 @@ def plot_course(
         ax.tick_params(axis="x", rotation=40)
     ax.set_ylabel(f"{scale} ({unit})" if unit else scale)
     ax.grid(axis="y")
-    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, handlelength=2.2)
+    columns = 3 if len(present) > 3 else 1  # few visits make a narrow figure
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, handlelength=2.2)
     if below is not None:
         _draw_strip(below, rules, x=dict(zip(present, x, strict=True)), limits=ax.get_xlim())
     return figure_of(ax)

@@ -30,6 +30,7 @@ from connectrial.report.source import (
 from connectrial.results import Result, Results
 
 _HOURS = 24.0
+_MOSTLY = 0.5  # share of the time from first to last dose in which something is given
 _POINT = (
     "Point at a line or a dot for the person, the visit and the value; the person stands out, and "
     "everybody else stays pale."
@@ -216,7 +217,7 @@ def rates_panel(results: Results) -> Panel | None:
 
 
 def infusion_days(results: Results) -> tuple[float, float] | None:
-    """Return first and last day of the doses, where everybody's lie within the same days."""
+    """Return first and last day of everybody's doses, apart at least as far as can be seen."""
     doses = table(results, "doses")
     if doses is None:
         return None
@@ -228,10 +229,12 @@ def infusion_days(results: Results) -> tuple[float, float] | None:
         or starts.max() - starts.min() > _HOURS
     ):
         return None
+    given = doses["duration_h"].groupby(doses["subject"]).sum()
+    if (given / (ends - starts).clip(lower=1e-9)).median() < _MOSTLY:
+        return None  # infusions weeks apart are no infusion of weeks
     first, last = float(starts.median()) / _HOURS, float(ends.median()) / _HOURS
-    days = list((visit_days(results) or {}).values())
-    # On an axis of weeks a dose of minutes is drawn as wide as can be seen, and no wider.
-    return (first, max(last, first + (max(days) - min(days)) / 200 if days else last))
+    days = [0.0, *(visit_days(results) or {}).values()]
+    return (first, max(last, first + (max(days) - min(days)) / 200))
 
 
 def _endpoints(results: Results) -> list[tuple[str, Mapping[str, Any], Result]]:
