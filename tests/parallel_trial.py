@@ -147,6 +147,25 @@ method = "non-inferiority"
 visit = "week4"
 margin = 3
 
+[[correlation]]
+name = "Mood and age"
+scale = "MADRS"
+variable = "age"
+baseline = "pre"
+visit = "week4"
+covariates = ["arm", "dose"]
+[[correlation]]
+name = "Mood and pressure"
+scale = "MADRS"
+other_scale = "SBP"
+method = "spearman"
+visit = "week2"
+[[correlation]]
+name = "Mood and pressure within people"
+scale = "MADRS"
+other_scale = "SBP"
+method = "repeated measures"
+
 [[time_to_event]]
 name = "Time to response"
 scale = "MADRS"

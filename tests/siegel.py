@@ -142,6 +142,14 @@ method = "anova"
 baseline = "pre"
 analysis_set = "per_protocol"
 
+[[correlation]]
+name = "FC and mood"
+scale = "MADRS"
+hypothesis = "Default"
+baseline = "pre"
+visit = "week2"
+analysis_set = "imaging"
+
 [model.change]
 fixed = ["visit"]
 df = "residual"

@@ -219,8 +219,8 @@ class Result:
         One of :data:`ROLES`.
     what : str
         Kind of analysis: ``"network FC"``, ``"score"``, ``"response"``, ``"groups"``,
-        ``"reliability"``, ``"edges"``, ``"arms"``, ``"time to event"``, ``"volumes"``,
-        ``"safety"``, ``"map"``, ``"profile"`` (a map over parcels).
+        ``"reliability"``, ``"edges"``, ``"arms"``, ``"correlation"``, ``"time to event"``,
+        ``"volumes"``, ``"safety"``, ``"map"``, ``"profile"`` (a map over parcels).
     outcome : str
         Key of the outcome in the tables ``visit_fc`` or ``scores``.
     estimates : pandas.DataFrame

@@ -25,7 +25,7 @@ from connectrial.study_analyses import (
     SeedSection,
 )
 from connectrial.study_base import Section
-from connectrial.study_clinical import ClinicalSection
+from connectrial.study_clinical import ClinicalSection, CorrelationSection
 from connectrial.study_design import (
     ArmsSection,
     ClinicalTableMap,
@@ -88,6 +88,7 @@ __all__ = [
     "ConnectionTable",
     "ConnectivitySection",
     "ContrastSection",
+    "CorrelationSection",
     "CoverageSection",
     "DataSection",
     "DenoisingSection",
@@ -157,6 +158,7 @@ class Study(Section):
     exposure: ExposureSection | None = None
     hypothesis: tuple[HypothesisSection, ...] = ()
     clinical: tuple[ClinicalSection, ...] = ()
+    correlation: tuple[CorrelationSection, ...] = ()
     time_to_event: tuple[TimeToEventSection, ...] = ()
     comparison: tuple[ComparisonSection, ...] = ()
     exploration: tuple[ExplorationSection, ...] = ()

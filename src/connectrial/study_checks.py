@@ -106,6 +106,7 @@ def _contradictions(study: Study) -> list[str]:
     ]
     analyses = [item.name for item in study.hypothesis]
     analyses += [item.name for item in study.clinical]
+    analyses += [item.name for item in study.correlation]
     analyses += [item.name for item in study.comparison]
     analyses += [item.name for item in study.time_to_event]
     analyses += [item.name for item in study.exploration]

@@ -130,6 +130,73 @@ class ClinicalSection(Section):
             lacking = [name for name in lacking if name != "tests"]
         if lacking:
             raise ValueError(f"method = {way!r} needs {' and '.join(map(repr, lacking))}")
-        if way in MARGIN_METHODS and self.outcome == "change" and self.baseline is None:
-            raise ValueError("outcome = 'change' needs 'baseline', the visit that it starts from")
+        return self
+
+
+class CorrelationSection(Section):
+    """A score correlated with network FC, with another score or with a variable."""
+
+    name: Label = Field(description="Name of the analysis")
+    scale: Label = Field(description="Scale")
+    hypothesis: str | None = Field(None, description="Hypothesis whose network FC goes with it")
+    other_scale: str | None = Field(None, description="Or another scale")
+    variable: str | None = Field(None, description="Or a [variables.*] that is a number")
+    method: Literal["pearson", "spearman", "repeated measures"] = Field(
+        "pearson",
+        description="pearson and spearman: over people, one declared, the other beside it; repeated "
+        "measures: within people over visits, everybody with a level of their own and one slope",
+    )
+    visit: str | None = Field(None, description="Visit whose values are correlated")
+    baseline: str | None = Field(
+        None, description="Visit that changes start from: then changes to 'visit' are correlated"
+    )
+    visits: tuple[Label, ...] = Field(
+        (), description="Visits that enter (repeated measures); default: all"
+    )
+    covariates: tuple[Label, ...] = Field(
+        (),
+        description="Variables, or arm, whose linear part is taken out of both: a partial correlation",
+    )
+    role: RoleName = Field("exploratory", description="Why the analysis is there")
+    family: str | None = Field(None, description="Name of a [family.*]")
+    who: WhoName | None = Field(None, description="Who enters; default: patients, or everyone")
+    analysis_set: str | None = Field(None, description="Name of an [analysis_sets.*]")
+    estimand: str | None = Field(None, description="Name of an [estimand.*]")
+
+    @property
+    def other(self) -> str:
+        """Return the name of what the scale is correlated with."""
+        return self.hypothesis or self.other_scale or self.variable or ""
+
+    @property
+    def term(self) -> str:
+        """Return the name of the test."""
+        if self.method == "repeated measures":
+            return f"{self.other} ~ {self.scale} within people"
+        if self.baseline is not None:
+            return f"{self.other} ~ {self.scale}, change {self.baseline} to {self.visit}"
+        return f"{self.other} ~ {self.scale} at {self.visit}"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> CorrelationSection:
+        if sum(one is not None for one in (self.hypothesis, self.other_scale, self.variable)) != 1:
+            raise ValueError("needs exactly one of hypothesis, other_scale, variable")
+        if self.other_scale == self.scale:
+            raise ValueError(f"other_scale: {self.scale!r} would be correlated with itself")
+        if self.method == "repeated measures":
+            foreign = [k for k in ("visit", "baseline", "covariates") if getattr(self, k)]
+            if foreign:
+                raise ValueError(
+                    f"{foreign[0]} does not belong to method = 'repeated measures', which takes all visits"
+                )
+            if self.variable is not None:
+                raise ValueError(
+                    "variable: does not vary within people; take hypothesis or other_scale, or another "
+                    "method"
+                )
+            return self
+        if self.visits:
+            raise ValueError("visits belongs to method = 'repeated measures'; name 'visit'")
+        if self.visit is None:
+            raise ValueError(f"method = {self.method!r} needs 'visit'")
         return self

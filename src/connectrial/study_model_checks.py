@@ -282,6 +282,7 @@ def family_members(study: Study, family: str) -> list[tuple[str, str]]:
     for one in study.time_to_event:
         if one.family == family:
             members += [(one.name, test) for test in endpoint_tests(study)]
+    members += [(one.name, one.term) for one in study.correlation if one.family == family]
     for comparison in study.comparison:
         if comparison.family == family:
             members += [

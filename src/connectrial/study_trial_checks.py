@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from connectrial.errors import did_you_mean
-from connectrial.study import ClinicalSection, HypothesisSection, Study
+from connectrial.study import ClinicalSection, CorrelationSection, HypothesisSection, Study
 from connectrial.study_clinical import ARM_METHODS
 from connectrial.study_trial import RuleSection, TimeToEventSection
 
@@ -37,6 +37,7 @@ def _crossover_problems(study: Study) -> list[str]:
         if one.way != "mixed"
     ]
     problems += [f"[[time_to_event]] {one.name!r}: {instead}" for one in study.time_to_event]
+    problems += [f"[[correlation]] {one.name!r}: {instead}" for one in study.correlation]
     problems += [
         f"[endpoints.{name}] {key}: {instead}"
         for name, one in study.endpoints.items()
@@ -63,6 +64,7 @@ def _uses(study: Study) -> Iterator[Use]:
         ("clinical", study.clinical),
         ("hypothesis", study.hypothesis),
         ("time_to_event", study.time_to_event),
+        ("correlation", study.correlation),
     ):
         for item in items:
             place = f"[[{section}]] {item.name!r}"
@@ -78,6 +80,7 @@ def _uses(study: Study) -> Iterator[Use]:
         yield place, "scale", item.scale, scales
         yield place, "visit", item.baseline, visits
         yield place, "family", item.family, list(study.family)
+    yield from _correlation_uses(study)
     for name, endpoint in study.endpoints.items():
         place = f"[endpoints.{name}]"
         yield place, "visit", endpoint.until, visits
@@ -87,6 +90,22 @@ def _uses(study: Study) -> Iterator[Use]:
         for one in endpoint.analysis_sets:
             yield place, "analysis set", one, sets
     yield from _safety_uses(study)
+
+
+def _correlation_uses(study: Study) -> Iterator[Use]:
+    numbers = [name for name, one in study.variables.items() if not one.levels]
+    known = [*study.variables, *(["arm"] if study.arms is not None else [])]
+    for item in study.correlation:
+        place = f"[[correlation]] {item.name!r}"
+        yield place, "scale", item.scale, list(study.scales)
+        yield place, "scale", item.other_scale, list(study.scales)
+        yield place, "hypothesis", item.hypothesis, [one.name for one in study.hypothesis]
+        yield f"{place} variable", "number", item.variable, numbers
+        yield place, "family", item.family, list(study.family)
+        for visit in (item.visit, item.baseline, *item.visits):
+            yield place, "visit", visit, study.visits
+        for name in item.covariates:
+            yield f"{place} covariates", "variable", name, known
 
 
 def _safety_uses(study: Study) -> Iterator[Use]:
@@ -191,9 +210,10 @@ def _set_problems(study: Study) -> list[str]:
                 f"[[clinical]] {item.name!r}: analysis set {item.analysis_set!r} has missing = "
                 f"{way!r}, which scores do not have; take a set with missing = 'observed'"
             )
-    others: list[tuple[str, HypothesisSection | TimeToEventSection]] = []
+    others: list[tuple[str, HypothesisSection | TimeToEventSection | CorrelationSection]] = []
     others += [("hypothesis", one) for one in study.hypothesis]
     others += [("time_to_event", one) for one in study.time_to_event]
+    others += [("correlation", one) for one in study.correlation]
     problems += [
         f"[[{section}]] {one.name!r}: analysis set {one.analysis_set!r} has missing = "
         f"{rules[one.analysis_set]!r}; take a set with missing = 'observed'"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import fisher_exact, ttest_ind
+from scipy.stats import fisher_exact, spearmanr, ttest_ind
 
 from connectrial import load_results, load_study, plan_study, render_report, run_plan
 from connectrial.errors import StudyFileError
@@ -215,6 +215,47 @@ def test_an_exact_test_takes_the_place_of_the_score_test(parallel):
     assert rows["p"].notna().sum() == 1
 
 
+def test_correlations_over_people_and_within_them(parallel):
+    """Of residuals (partial), of ranks, and by the sums of squares of a common slope."""
+    plan, results = parallel
+    last = changes(plan).query("visit == 'week4'").set_index("subject")
+    people = plan.people.subjects.set_index("subject").reindex(last.index)
+    x = np.column_stack([np.ones(len(last)), people["arm"] == "drug", people["dose"]]).astype(float)
+    left = [v - x @ np.linalg.lstsq(x, v, rcond=None)[0] for v in (people["age"], last["change"])]
+    rows = results["Mood and age"].estimates
+    assert rows["estimate"].iloc[0] == pytest.approx(np.corrcoef(*left)[0, 1], abs=1e-10)
+    assert rows["df"].iloc[0] == len(last) - 4
+    assert rows["unit"].tolist() == ["partial Pearson's r", "partial Spearman's rho"]
+    assert rows["declared"].tolist() == [True, False]
+    assert rows["term"].iloc[0] == "age ~ MADRS, change pre to week4"
+    scores = plan.people.scores.assign(visit=lambda t: t["visit"].astype(str))
+    scores = scores.loc[scores["subject"].isin(plan.people.subjects.query("included")["subject"])]
+    wide = scores.pivot_table(index=["subject", "visit"], columns="scale", values="score")
+    wide = wide[["MADRS", "SBP"]].dropna()
+    at = wide.xs("week2", level="visit")
+    row = results["Mood and pressure"].estimates.iloc[0]
+    assert row["estimate"] == pytest.approx(spearmanr(at["MADRS"], at["SBP"]).statistic, abs=1e-10)
+    inner = wide - wide.groupby("subject").transform("mean")
+    row = results["Mood and pressure within people"].estimates.iloc[0]
+    assert row["estimate"] == pytest.approx(inner.corr().iloc[0, 1], abs=1e-10)
+    kept = wide.groupby("subject")["MADRS"].transform("size") > 1
+    assert row["df"] == kept.sum() - kept[kept].index.get_level_values(0).nunique() - 1
+
+
+def test_change_of_connectivity_with_change_of_mood(siegel):
+    plan, results = siegel
+    fc = results.tables["visit_fc"].assign(visit=lambda t: t["visit"].astype(str))
+    wide = fc.pivot_table(index="subject", columns="visit", values="fc_z")
+    scores = plan.people.scores.assign(visit=lambda t: t["visit"].astype(str))
+    mood = scores.pivot_table(index="subject", columns="visit", values="score")
+    both = pd.concat([wide["week2"] - wide["pre"], mood["week2"] - mood["pre"]], axis=1).dropna()
+    row = results["FC and mood"].estimates.iloc[0]
+    assert row["n_subjects"] == len(both) == 19
+    assert row["estimate"] == pytest.approx(np.corrcoef(both.to_numpy().T)[0, 1], abs=1e-10)
+    points = results.tables["associations"].query("analysis == 'FC and mood'").dropna()
+    assert len(points) == 19
+
+
 def test_the_family_counts_clinical_tests(parallel):
     _, results = parallel
     tests = results.estimates.query("family == 'primary'")
@@ -375,6 +416,18 @@ WRONG = {
     "an exact test that does not exist": (
         ('test = "fisher"', 'test = "fischer"'),
         "input should be 'score', 'fisher' or 'boschloo'",
+    ),
+    "nothing to correlate with": (
+        ('variable = "age"\n', ""),
+        "needs exactly one of hypothesis, other_scale, variable",
+    ),
+    "a factor is no number": (
+        ('variable = "age"', 'variable = "sex"'),
+        "[[correlation]] 'Mood and age' variable: number 'sex' is not declared",
+    ),
+    "covariates within people": (
+        ('method = "repeated measures"', 'method = "repeated measures"\ncovariates = ["age"]'),
+        "covariates does not belong to method = 'repeated measures'",
     ),
     "a key of another method": (
         ('method = "ordinal"', 'method = "ordinal"\nstrategy = "mar"'),

@@ -45,9 +45,9 @@ class PlannedAnalysis:
         As in :class:`connectrial.results.Result`.
     what : str
         ``"network FC"``, ``"score"``, ``"edges"``, ``"groups"``, ``"reliability"``,
-        ``"response"``, ``"arms"``, ``"time to event"``, ``"volumes"``, ``"safety"``,
-        ``"exposure"``, ``"exposure response"``, ``"edge set"``, ``"map"`` or ``"profile"`` (a map
-        over parcels).
+        ``"response"``, ``"arms"``, ``"correlation"``, ``"time to event"``, ``"volumes"``,
+        ``"safety"``, ``"exposure"``, ``"exposure response"``, ``"edge set"``, ``"map"`` or
+        ``"profile"`` (a map over parcels).
     family : str or None
         Family that its tests belong to.
     analysis_set : str
@@ -148,6 +148,7 @@ def plan_analyses(
         Hypotheses, comparisons, clinical analyses, endpoints, reliability, explorations.
     """
     # These lay out their analyses with what is defined here.
+    from connectrial.plan.correlations import plan_correlations
     from connectrial.plan.outcomes import plan_clinical, plan_endpoints, plan_safety, plan_times
 
     observed = scan_rows(people)
@@ -158,6 +159,7 @@ def plan_analyses(
     planned += [_plan_edge_set(study, section, planned) for section in study.edge_set]
     planned += _plan_comparisons(study, people, observed)
     planned += plan_clinical(study, people)
+    planned += plan_correlations(study, people)
     planned += plan_endpoints(study, people)
     planned += plan_times(study, people)
     planned += plan_safety(study, people)

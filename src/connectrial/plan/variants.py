@@ -12,6 +12,7 @@ from connectrial.study import Study, VariantSection
 _ONLY_ONCE: dict[str, Any] = {
     "variants": {},
     "clinical": (),
+    "correlation": (),
     "time_to_event": (),
     "comparison": (),
     "exploration": (),

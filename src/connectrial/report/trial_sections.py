@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from connectrial.report import clinical_panels, trial_panels, trial_tables
+from connectrial.report.association_panel import association_panel
 from connectrial.report.blocks import (
     Block,
     Section,
@@ -194,11 +195,13 @@ def clinical_section(results: Results) -> Section | None:
     blocks += figure_block(clinical_panels.waterfall_panel(results))
     blocks += figure_block(clinical_panels.rates_panel(results))
     blocks += clinical_panels.endpoint_table(results)
-    shown = ("score", "response", "arms", "time to event", "volumes")
+    shown = ("score", "response", "arms", "correlation", "time to event", "volumes")
     done = [one for one in results.analyses if one.what in shown]
     done = [one for one in done if len(one.estimates) or one.notes]
     endpoints = [one for one in done if one.what == "response"]
     for result in done:
+        if result.what == "correlation":
+            blocks += figure_block(association_panel(results, result))
         if result.what == "volumes":
             blocks += figure_block(volumes_panel(results, result))
         if result.what != "response":

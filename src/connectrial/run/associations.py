@@ -6,13 +6,15 @@ import pandas as pd
 
 from connectrial.plan.analyses import PlannedAnalysis
 from connectrial.plan.making import Plan
+from connectrial.run.correlating import values_of
 from connectrial.run.exposing import change_of
+from connectrial.study import CorrelationSection
 
 COLUMNS = ("analysis", "term", "subject", "x", "y", "x_name", "y_name")
 
 
 def association_points(plan: Plan, visit_fc: pd.DataFrame) -> pd.DataFrame:
-    """Return every pair that a correlation with exposure rests on.
+    """Return every pair that a correlation over people rests on.
 
     Parameters
     ----------
@@ -30,6 +32,8 @@ def association_points(plan: Plan, visit_fc: pd.DataFrame) -> pd.DataFrame:
     for one in plan.analyses:
         if one.what == "exposure response":
             found += _exposure(plan, one, visit_fc)
+        elif isinstance(one.section, CorrelationSection) and not one.problems:
+            found += _scores(one, one.section, visit_fc)
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(COLUMNS))
 
 
@@ -51,6 +55,23 @@ def _exposure(plan: Plan, one: PlannedAnalysis, visit_fc: pd.DataFrame) -> list[
             change,
             response.measure.replace("_", " "),
             f"change of {what}",
+        )
+    ]
+
+
+def _scores(
+    one: PlannedAnalysis, section: CorrelationSection, visit_fc: pd.DataFrame
+) -> list[pd.DataFrame]:
+    """Return the pairs over people; within people there is a line for each, which is no such figure."""
+    if section.method == "repeated measures":
+        return []
+    values = values_of(one, visit_fc)
+    what = "change of " if section.baseline is not None else ""
+    other = section.other if section.variable is not None else f"{what}{section.other}"
+    people = values.index.to_series()
+    return [
+        _points(
+            one, section.term, people, values["x"], values["y"], other, f"{what}{section.scale}"
         )
     ]
 

@@ -19,7 +19,7 @@ from connectrial.study_sets import contrast_term
 from connectrial.trial.visits import CONTROLS
 
 _TEST_KINDS = ["coefficient", "contrast", "F test", "difference", "risk difference"]
-_TEST_KINDS += ["hazard ratio", "probabilistic index"]
+_TEST_KINDS += ["hazard ratio", "probabilistic index", "correlation"]
 _MARKS = {"complete": "●", "partial": "◐", "excluded": "✕", "missing": "·"}
 
 
@@ -254,7 +254,8 @@ def answer_table(results: Results) -> pd.DataFrame:
     tests = {
         one.name: one
         for one in results.analyses
-        if one.what in ("network FC", "score", "groups", "arms", "response", "time to event")
+        if one.what
+        in ("network FC", "score", "groups", "arms", "correlation", "response", "time to event")
     }
     order = {"primary": 0, "negative control": 1, "secondary": 2}
     for name, result in tests.items():
@@ -296,6 +297,8 @@ def _is_test(what: str, estimates: pd.DataFrame, results: Results, name: str) ->
         return estimates["kind"] == "difference"
     if what in ("response", "time to event"):
         return estimates["family"] != ""
+    if what == "correlation":
+        return estimates["declared"]
     if what == "arms":
         return estimates["kind"].isin(["difference", "probabilistic index"])
     beside = set(estimates.loc[~estimates["declared"], "term"])

@@ -28,6 +28,7 @@ from connectrial.run.analysing import (
     mark_simulated,
 )
 from connectrial.run.clinical import analyse_arms, analyse_times, analyse_volumes
+from connectrial.run.correlating import analyse_correlation
 from connectrial.run.edge_sets import analyse_edge_set
 from connectrial.run.exploring import analyse_edges
 from connectrial.run.exposing import correlate_exposure, describe_exposure
@@ -247,6 +248,8 @@ def _analyse(
     if one.what == "response":
         arms = plan.people.subjects.set_index("subject").get("arm")
         return analyse_response(one, arms, plan.people.factors.get("arm", ())), None
+    if one.what == "correlation":
+        return analyse_correlation(one, visit_fc), None
     if one.what == "exposure":
         return describe_exposure(plan, one), None
     if one.what == "exposure response":
