@@ -153,6 +153,7 @@ analysis_set = "imaging"
 [model.change]
 fixed = ["visit"]
 df = "residual"
+variance_intervals = "profile"
 """
 
 

@@ -340,7 +340,7 @@ def parameters(function: Any) -> dict[str, Any]:
             [time_to_event],
             {"name", "role", "family", "analysis_set", "estimand"},
         ),
-        (sections.ModelSection, [fit_terms], set()),
+        (sections.ModelSection, [fit_terms], {"variance_intervals"}),
         (sections.ExposureMeasureSection, [exposure_measure], {"name", "source", "column"}),
         (
             sections.MeasuredSection,

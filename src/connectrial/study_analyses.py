@@ -274,12 +274,21 @@ class ModelSection(Section):
     )
     df: DfMethod = Field("satterthwaite", description="Declared degrees of freedom")
     reml: bool = Field(default=True, description="Restricted maximum likelihood")
+    variance_intervals: Literal["profile", "bootstrap"] | None = Field(
+        None,
+        description="Intervals of variance components and of the intraclass correlation, in hypotheses and "
+        "[[clinical]] with random terms: profile of the likelihood, or parametric bootstrap (999 samples)",
+    )
 
     @model_validator(mode="after")
     def _one_dependence(self) -> ModelSection:
         if self.covariance is not None and "random" in self.model_fields_set and self.random:
             raise ValueError(
                 "random and covariance both say how visits of a person hang together; keep one"
+            )
+        if self.covariance is not None and self.variance_intervals is not None:
+            raise ValueError(
+                "variance_intervals belongs to random terms; a covariance between visits has none"
             )
         if self.covariance is None and not self.random:
             raise ValueError(

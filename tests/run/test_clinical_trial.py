@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,8 +11,11 @@ from scipy.stats import fisher_exact, spearmanr, ttest_ind
 
 from connectrial import load_results, load_study, plan_study, render_report, run_plan
 from connectrial.errors import StudyFileError
+from connectrial.run.variance_rows import with_variance_intervals
 from connectrial.stats.ancova import ancova
+from connectrial.stats.mixed import fit_mixed
 from connectrial.stats.mmrm import fit_mmrm
+from connectrial.stats.variance_intervals import variance_intervals
 from parallel_trial import STUDY, write_parallel
 from siegel import write_siegel
 
@@ -254,6 +259,32 @@ def test_change_of_connectivity_with_change_of_mood(siegel):
     assert row["estimate"] == pytest.approx(np.corrcoef(both.to_numpy().T)[0, 1], abs=1e-10)
     points = results.tables["associations"].query("analysis == 'FC and mood'").dropna()
     assert len(points) == 19
+
+
+def test_variances_have_the_intervals_that_the_model_asks_for(siegel):
+    plan, results = siegel
+    planned = next(one for one in plan.analyses if one.name == "Default")
+    fc = results.tables["visit_fc"].assign(visit=lambda t: t["visit"].astype(str))
+    data = planned.rows.assign(visit=lambda t: t["visit"].astype(str))
+    data = data.merge(fc[["subject", "visit", "fc_z"]], on=["subject", "visit"])
+    data["visit"] = pd.Categorical(data["visit"], categories=["pre", "week2"])
+    fit = fit_mixed("fc_z ~ visit + (1 | subject)", data, df="residual")
+    oracle = variance_intervals(fit)
+    rows = results["Default"].estimates.set_index("term")
+    for component, one in oracle.iterrows():
+        term = str(component) if component.startswith("ICC") else f"variance of {component}"
+        row = rows.loc[term]
+        assert row["ci_high"] == pytest.approx(one["ci_high"], rel=1e-4), term
+        assert row["ci_low"] == pytest.approx(one["ci_low"], rel=1e-4, abs=1e-9), term
+        assert "profile likelihood" in row["flags"]
+    assert rows.loc["ICC subject", "kind"] == "reliability"
+    asked = planned.model.model_copy(update={"variance_intervals": "bootstrap"})
+    base = [{"term": "variance of Residual", "kind": "variance", "flags": "", "unit": ""}]
+    drawn, notes = with_variance_intervals(replace(planned, model=asked), fit, base, seed=1)
+    assert not notes
+    assert drawn[0]["ci_low"] < fit.variance.loc["Residual", "estimate"] < drawn[0]["ci_high"]
+    assert "parametric bootstrap, 999 samples" in drawn[0]["flags"]
+    assert drawn[1]["term"] == "ICC subject"
 
 
 def test_the_family_counts_clinical_tests(parallel):

@@ -28,6 +28,7 @@ from connectrial.run.model_rows import (
     model_means,
     sensitivity_rows,
 )
+from connectrial.run.variance_rows import with_variance_intervals
 from connectrial.stats.compare import compare_groups
 from connectrial.stats.multiplicity import adjust
 from connectrial.stats.reliability import icc, repeatability
@@ -78,7 +79,7 @@ def base_cells(plan: PlannedAnalysis, **more: object) -> dict[str, Any]:
 
 
 def analyse_network(
-    plan: PlannedAnalysis, visit_fc: pd.DataFrame, endpoints: Sequence[str]
+    plan: PlannedAnalysis, visit_fc: pd.DataFrame, endpoints: Sequence[str], *, seed: int
 ) -> Result:
     """Fit a hypothesis' mixed model to its network FC.
 
@@ -90,12 +91,15 @@ def analyse_network(
         ``subject``, ``visit``, ``outcome``, ``fc_z``.
     endpoints : sequence of str
         Factors that come from outcomes.
+    seed : int
+        Of the study file.
     """
     mine = visit_fc.loc[visit_fc["outcome"] == plan.outcome, ["subject", "visit", "fc_z"]]
     data = _attach(plan.rows, mine, "fc_z")
     edges = plan.edges
     if edges is None:
-        return _mixed(plan, data, "fc_z", FC_UNIT, f"Network FC of {plan.title}", endpoints)
+        what = f"Network FC of {plan.title}"
+        return _mixed(plan, data, "fc_z", FC_UNIT, what, endpoints, seed=seed)
     count = f"mean Fisher z over {len(edges.edges)} edges"
     if edges.measure == "gbc":
         count = (
@@ -107,13 +111,17 @@ def analyse_network(
             "positive Fisher z, Guimera and Amaral 2005"
         )
     what = "Network FC" if edges.measure == "mean" else "The measure"
-    return _mixed(plan, data, "fc_z", edges.unit, f"{what} of {plan.title} ({count})", endpoints)
+    what = f"{what} of {plan.title} ({count})"
+    return _mixed(plan, data, "fc_z", edges.unit, what, endpoints, seed=seed)
 
 
-def analyse_score(plan: PlannedAnalysis, unit: str, endpoints: Sequence[str]) -> Result:
+def analyse_score(
+    plan: PlannedAnalysis, unit: str, endpoints: Sequence[str], *, seed: int
+) -> Result:
     """Fit a clinical analysis' mixed model to its scores."""
     outcome = "change" if "change" in plan.rows else "score"
-    return _mixed(plan, plan.rows, outcome, unit, f"{plan.outcome} {outcome}", endpoints)
+    what = f"{plan.outcome} {outcome}"
+    return _mixed(plan, plan.rows, outcome, unit, what, endpoints, seed=seed)
 
 
 def _attach(rows: pd.DataFrame, values: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -132,13 +140,16 @@ def _mixed(
     unit: str,
     what: str,
     endpoints: Sequence[str],
+    *,
+    seed: int,
 ) -> Result:
     try:
         fit = fit_planned(plan, data, outcome=outcome)
         rows = estimate_rows(plan, fit, unit=unit) + contrast_rows(plan, fit, unit=unit)
+        rows, undone = with_variance_intervals(plan, fit, rows, seed=seed)
     except ConnectrialError as error:
         return failed(plan, error.problems)
-    notes = list(dict.fromkeys([*plan.notes, *fit.notes]))
+    notes = list(dict.fromkeys([*plan.notes, *fit.notes, *undone]))
     if fit.singular and not any("singular fit" in note for note in notes):
         notes.append("the variance between people was estimated as zero (singular fit)")
     lost = fit.design.dropped.get(outcome, 0)

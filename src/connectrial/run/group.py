@@ -224,9 +224,10 @@ def _analyse(
     if one.problems:
         return failed(one, one.problems), None
     if one.what == "network FC":
-        return analyse_network(one, visit_fc, endpoints), None
+        return analyse_network(one, visit_fc, endpoints, seed=plan.study.study.seed), None
     if one.what == "score":
-        return analyse_score(one, plan.study.scales[one.outcome].unit, endpoints), None
+        unit = plan.study.scales[one.outcome].unit
+        return analyse_score(one, unit, endpoints, seed=plan.study.study.seed), None
     if one.what == "reliability":
         return analyse_reliability(one, network_fc, unit=plan.systems[one.outcome].unit), None
     if one.what == "groups":

@@ -124,5 +124,6 @@ def _analyses(variant: VariantJobs, fc: pd.DataFrame, words: str) -> list[Result
             continue
         stand_in = "; ".join(part for part in (one.stand_in, note) if part)
         ready = replace(shown, notes=(note, *shown.notes), stand_in=stand_in)
-        found.append(analyse_network(ready, fc, endpoints))
+        seed = variant.plan.study.study.seed
+        found.append(analyse_network(ready, fc, endpoints, seed=seed))
     return found
