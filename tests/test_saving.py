@@ -30,8 +30,17 @@ def test_figures_and_citations_are_there_and_the_same_again(saved):
     assert {"laird1982", "holm1979"} <= keys
     entries = set(re.findall(r"^@\w+\{(\w+),", (out / "logs" / "CITATION.bib").read_text(), re.M))
     assert entries == keys
+    # What did not change is not drawn again; what is not as it was drawn, is.
+    folder = out / "group" / "figures"
+    stems = sorted(p.stem for p in folder.glob("*.pdf"))
+    pictures = [folder / f"{stem}.{ending}" for stem in stems for ending in ("svg", "pdf", "png")]
+    inodes = {p.name: p.stat().st_ino for p in pictures}
+    damaged = next(p for p in pictures if p.suffix == ".pdf")
+    damaged.write_bytes(b"half a figu")
     save_report(results, out)
-    assert figures == {p.name: p.read_bytes() for p in (out / "group" / "figures").iterdir()}
+    assert figures == {p.name: p.read_bytes() for p in folder.iterdir()}
+    again = {p.name for p in pictures if p.stat().st_ino != inodes[p.name]}
+    assert {name.rsplit(".")[0] for name in again} == {damaged.stem}
 
 
 def test_bibtex_of_an_article():

@@ -221,5 +221,32 @@ def _glass(
         annotate=False,
         **options,
     )
+    for one in display.axes.values():
+        _join_outlines(one.ax)
     display.annotate(size=8, color=INK)
     return display
+
+
+def _join_outlines(ax: Any) -> None:  # noqa: ANN401 - nilearn's axes have no types
+    """Make one line of the hundreds of pieces of an outline: they look the same and draw at once."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    pieces: dict[tuple[Any, float], list[Any]] = {}
+    for patch in list(ax.patches):
+        if isinstance(patch, PathPatch):
+            pieces.setdefault((patch.get_edgecolor(), patch.get_linewidth()), []).append(patch)
+    for (colour, width), patches in pieces.items():
+        path = Path.make_compound_path(*(patch.get_path() for patch in patches))
+        # The artist's own transform: the getter of a patch adds what belongs to its shape.
+        joined = PathPatch(
+            path,
+            edgecolor=colour,
+            linewidth=width,
+            facecolor="none",
+            transform=patches[0].get_data_transform(),
+            zorder=patches[0].get_zorder(),
+        )
+        for patch in patches:
+            patch.remove()
+        ax.add_artist(joined)

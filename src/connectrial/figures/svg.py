@@ -20,7 +20,30 @@ CSS_PIXELS_PER_INCH = 104  # a little above the 96 of CSS, so that 8 pt are read
 METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
-def figure_svg(figure: Figure, *, name: str, alt: str) -> str:
+def draw_svg(figure: Figure, *, salt: str) -> str:
+    """Draw a figure as an SVG document, the same one each time.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Any figure of this package.
+    salt : str
+        Of the ids in it, which are hashes: with another salt no two figures of a page share one.
+    """
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    buffer = io.StringIO()
+    with mpl.rc_context({**STYLE, "svg.hashsalt": salt}):
+        # Straight to the drawing: savefig draws everything twice to find the layout.
+        canvas: Any = FigureCanvasSVG(figure)
+        with warnings.catch_warnings():
+            # Names longer than the figure leave axes no room: then it is drawn as it was laid out.
+            warnings.filterwarnings("ignore", message="constrained_layout not applied")
+            canvas.print_svg(buffer, metadata=METADATA)
+    return buffer.getvalue()
+
+
+def figure_svg(figure: Figure, *, name: str, alt: str, drawn: str | None = None) -> str:
     """Turn a figure into an ``svg`` element for a page.
 
     Parameters
@@ -31,6 +54,8 @@ def figure_svg(figure: Figure, *, name: str, alt: str) -> str:
         Unique on the page; ids inside the element start with it.
     alt : str
         What the figure shows, for those who cannot see it.
+    drawn : str, optional
+        The figure as :func:`draw_svg` drew it, where that was done before.
 
     Returns
     -------
@@ -38,18 +63,7 @@ def figure_svg(figure: Figure, *, name: str, alt: str) -> str:
         The element, escaped where text came from tables, with text as text, theme colours as CSS
         variables and nothing that depends on the clock.
     """
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-    buffer = io.StringIO()
-    # Ids are hashes of content and salt: with the name as salt no two figures of a page share one.
-    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
-        # Straight to the drawing: savefig draws everything twice to find the layout.
-        canvas: Any = FigureCanvasSVG(figure)
-        with warnings.catch_warnings():
-            # Names longer than the figure leave axes no room: then it is drawn as it was laid out.
-            warnings.filterwarnings("ignore", message="constrained_layout not applied")
-            canvas.print_svg(buffer, metadata=METADATA)
-    text = buffer.getvalue()
+    text = draw_svg(figure, salt=name) if drawn is None else drawn
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     # Its style element would hold for the whole page; the page's own style has the same rule.
@@ -62,6 +76,22 @@ def figure_svg(figure: Figure, *, name: str, alt: str) -> str:
     width = round(float(figure.get_figwidth()) * CSS_PIXELS_PER_INCH)
     # A small drawing stays small on a wide page: its letters must not outgrow the page's.
     return text.replace("<svg ", f'<svg {label} style="max-width: {width}px" ', 1)
+
+
+def with_mark(drawn: str, *, words: str) -> str:
+    """Write words into the lower right corner of an SVG document of :func:`draw_svg`."""
+    found = _VIEW_BOX.search(drawn)
+    assert found is not None  # noqa: S101 - matplotlib always writes one
+    wide, tall = (float(one) for one in found.groups())
+    end = drawn.rindex("</svg>")
+    mark = (
+        f'<text x="{0.995 * wide:.2f}" y="{0.995 * tall - 1:.2f}" '
+        f'style="font: 7px sans-serif; text-anchor: end">{escape(words)}</text>\n'
+    )
+    return drawn[:end] + mark + drawn[end:]
+
+
+_VIEW_BOX = re.compile(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"')
 
 
 def _identifier(name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
@@ -13,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from connectrial.errors import InputError, did_you_mean
+from connectrial.io.kept import cache_folder
 
 Progress = Callable[[str, int, int], None]
 
@@ -62,12 +62,7 @@ def atlas_folder() -> Path:
     Path
         It may not exist yet.
     """
-    named = os.environ.get("CONNECTRIAL_HOME")
-    if named:
-        return Path(named).expanduser() / "atlases"
-    import pooch
-
-    return Path(pooch.os_cache("connectrial")) / "atlases"
+    return cache_folder() / "atlases"
 
 
 def fetch_atlas(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -22,44 +21,37 @@ if TYPE_CHECKING:
     from great_tables import GT
 
 _TABLE = re.compile(r"<table class=\"gt_table\"[^>]*>(.*)</table>", re.DOTALL)
-_CELL = re.compile(r'<td headers="[^"]*" class="gt_row [a-z_]+">')
-_ROW = re.compile(r"<tr>")
+_INSIDE = "here"
+_CELL = re.compile(rf'<td headers="[^"]*" class="gt_row [a-z_]+">{_INSIDE}</td>')
+_ROWS = re.compile(r"<tr>.*</tr>", re.DOTALL)
 _BLANKS = re.compile(r">\n\s*<")
 _HEAD = re.compile(r'<th class="gt_col_heading[^"]*"[^>]*>')
 
 
-def great_table(table: Table, *, inside: Callable[[Cell], str]) -> GT:
-    """Return a table as great_tables has it.
+def great_table(table: Table) -> GT:
+    """Return a table as great_tables has it, with one row for all.
+
+    To lay out a cell takes great_tables a tenth of a millisecond and more, and a page has tens of
+    thousands: it lays out the head and one row, which the others repeat.
 
     Parameters
     ----------
     table : Table
         At least one column.
-    inside : callable
-        Turns a cell that is more than text into markup, escaped. Columns of plain text go to
-        great_tables as they are, which escapes them.
     """
     from great_tables import GT, html
 
     names = [f"c{i}" for i in range(len(table.heads))]
-    columns = {name: [cells[i] for _, cells in table.rows] for i, name in enumerate(names)}
-    marked = [name for name, own in columns.items() if not all(map(_is_plain, own))]
-    frame = pd.DataFrame(
-        {
-            name: [str(inside(cell)) if name in marked else cell.text for cell in own]
-            for name, own in columns.items()
-        },
-        dtype=object,
-    )
     heads: dict[str, Any] = {
         name: html(str(_head(head, css, sortable=table.sortable)))
         for name, (head, css) in zip(names, table.heads, strict=True)
     }
-    made = GT(frame, auto_align=False).cols_label(cases=heads)
+    made = GT(pd.DataFrame([dict.fromkeys(names, _INSIDE)]), auto_align=False).cols_label(
+        cases=heads
+    )
     numbers = [name for name, (_, css) in zip(names, table.heads, strict=True) if "num" in css]
     made = made.cols_align(align="left", columns=names)
-    made = made.cols_align(align="right", columns=numbers) if numbers else made
-    return made.fmt_passthrough(columns=marked, escape=False) if marked else made
+    return made.cols_align(align="right", columns=numbers) if numbers else made
 
 
 def table_html(table: Table, *, inside: Callable[[Cell], str]) -> Markup:
@@ -70,34 +62,42 @@ def table_html(table: Table, *, inside: Callable[[Cell], str]) -> Markup:
     table : Table
         What it holds.
     inside : callable
-        See :func:`great_table`.
+        Turns a cell that is more than text into markup, escaped.
 
     Returns
     -------
     markupsafe.Markup
         Escaped; every cell and row bears its classes, and ``data-sort`` where it sorts by a number.
     """
-    found = _TABLE.search(great_table(table, inside=inside).as_raw_html())
+    found = _TABLE.search(great_table(table).as_raw_html())
     assert found is not None  # noqa: S101 - great_tables' fragment is one table
-    head, body = found[1].split("<tbody", 1)
-    cells = iter([cell for _, own in table.rows for cell in own])
-    labels = [head for head, _ in table.heads]
-    place, row = count(), iter([css for css, _ in table.rows])
-    body = _CELL.sub(
-        lambda _: _opening(next(cells), labels[next(place) % len(labels)] if table.cards else ""),
-        body,
-    )
-    body = _ROW.sub(lambda _: f'<tr class="{escape(css)}">' if (css := next(row)) else "<tr>", body)
-    if next(cells, None) is not None or next(row, None) is not None:
-        raise AssertionError("great_tables laid a table out in a way this page does not know")
+    head, body = _BLANKS.sub("><", found[1]).split("<tbody", 1)
     classes = iter([css for _, css in table.heads])
     head = _HEAD.sub(lambda _: f'<th scope="col" class="{escape(next(classes))}">', head)
-    inner = _BLANKS.sub("><", f"{head}<tbody{body}")
+    rows = _ROWS.search(body)
+    if rows is None or len(_CELL.findall(rows[0])) != len(table.heads) or next(classes, None):
+        raise AssertionError("great_tables laid a table out in a way this page does not know")
+    labels = [label if table.cards else "" for label, _ in table.heads]
+    laid = "".join(
+        (f'<tr class="{escape(css)}">' if css else "<tr>")
+        + "".join(
+            _opening(cell, label) + _filling(cell, inside) + "</td>"
+            for cell, label in zip(cells, labels, strict=True)
+        )
+        + "</tr>"
+        for css, cells in table.rows
+    )
+    body = body[: rows.start()] + laid + body[rows.end() :]
     css = "sortable" if table.sortable else "cards" if table.cards else table.css
     css = " ".join(["gt_table", *css.split(), *_breadth(len(table.heads))])
     return Markup(  # noqa: S704 - text is escaped by great_tables, by `inside` and above
-        f'<table class="{escape(css)}"><caption>{escape(table.caption)}</caption>{inner}</table>'
+        f'<table class="{escape(css)}"><caption>{escape(table.caption)}</caption>'
+        f"{head}<tbody{body}</table>"
     )
+
+
+def _filling(cell: Cell, inside: Callable[[Cell], str]) -> str:
+    return str(escape(cell.text)) if _is_plain(cell) else str(inside(cell))
 
 
 def _breadth(columns: int) -> list[str]:

@@ -8,15 +8,23 @@ from functools import cache
 
 import numpy as np
 
+from connectrial.io.kept import kept_text
 from connectrial.report.live import Live
 
 
 @cache
 def vega_script() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as one script; it sets ``vegaEmbed``."""
-    from vl_convert import javascript_bundle
+    """Return Vega, Vega-Lite and Vega-Embed as one script; it sets ``vegaEmbed``.
 
-    return _inline(javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+    To bundle them takes seconds, so the bundle of each version of vl-convert is kept
+    (:func:`connectrial.io.kept.kept_text`).
+    """
+    import vl_convert
+
+    name = f"vega-embed-of-vl-convert-{vl_convert.__version__}.js"
+    return _inline(
+        kept_text(name, lambda: vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+    )
 
 
 @cache

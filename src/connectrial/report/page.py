@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from connectrial.figures.svg import figure_svg
+from connectrial.figures.svg import draw_svg, figure_svg
 from connectrial.report.blocks import Section
 from connectrial.report.cells import Table, tsv_link
 from connectrial.report.gt_tables import table_html
@@ -200,8 +201,23 @@ def _svg(panel: Panel) -> Markup:
     if panel.svg:
         return Markup(panel.svg)  # noqa: S704
     assert panel.figure is not None  # noqa: S101 - a panel has one of the two
-    drawn = figure_svg(panel.figure, name=slug(panel.name), alt=panel.alt)
-    return Markup(with_people(drawn))  # noqa: S704
+    shown = figure_svg(
+        panel.figure, name=slug(panel.name), alt=panel.alt, drawn=panel_drawing(panel)
+    )
+    return Markup(with_people(shown))  # noqa: S704
+
+
+#: To lay a figure out and draw it is what costs most: the page and the file share one drawing.
+_DRAWN: WeakKeyDictionary[Figure, str] = WeakKeyDictionary()
+
+
+def panel_drawing(panel: Panel) -> str:
+    """Return a panel's figure as an SVG document, drawn at the first call."""
+    figure = panel.figure
+    assert figure is not None  # noqa: S101 - asked only of panels with one
+    if figure not in _DRAWN:
+        _DRAWN[figure] = draw_svg(figure, salt=slug(panel.name))
+    return _DRAWN[figure]
 
 
 def _table(table: Table) -> Markup:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +12,7 @@ import matplotlib as mpl
 
 from connectrial._version import __version__
 from connectrial.figures.palette import STYLE
-from connectrial.figures.svg import METADATA, alone
+from connectrial.figures.svg import alone, draw_svg, with_mark
 from connectrial.io.files import remove_file, write_atomic
 from connectrial.io.ids import IDS_FILE, codes_for
 from connectrial.io.outputs import file_label
@@ -19,7 +20,7 @@ from connectrial.io.provenance import digest_file, read_json, write_json
 from connectrial.report.cells import tsv_text
 from connectrial.report.identifiers import people_named, with_codes, without_hidden
 from connectrial.report.methods import known_references, methods_text
-from connectrial.report.page import figure_name, page_sections, render_sections
+from connectrial.report.page import figure_name, page_sections, panel_drawing, render_sections
 from connectrial.report.panel import Panel
 from connectrial.report.saving_pages import gather_pages, remove_pages, save_pages
 from connectrial.report.scan_links import with_pages
@@ -35,10 +36,10 @@ Identifiers = Literal["codes", "keep"]
 ENDINGS = ("svg", "pdf", "png")
 # Nothing that changes from run to run, as the clock does.
 _METADATA: dict[str, dict[str, Any]] = {
-    "svg": METADATA,
     "pdf": {"CreationDate": None},
     "png": {"Software": None},
 }
+_MARK = "simulated data"
 _SIMULATED = "Simulated data: no number here comes from a real person."
 
 
@@ -80,6 +81,7 @@ def save_report(
         The folder cannot be written to, or ``ids.tsv`` is damaged.
     """
     out = Path(output_dir)
+    drawn = _drawn_before(out)
     remove_file(_note(out))
     files, codes = results.tables.get("scan_files"), {}
     if identifiers == "codes":
@@ -98,7 +100,7 @@ def save_report(
     written: list[Path] = []
     for panel in section_panels(sections):
         simulated = bool(results.plan.get("simulated"))
-        written += _save_panel(panel, out / "group" / "figures", simulated=simulated)
+        written += _save_panel(panel, out, simulated=simulated, drawn=drawn)
     paragraphs, keys = methods_text(results)
     logs = out / "logs"
     written.append(write_atomic(logs / "CITATION.md", citation_markdown(results, paragraphs, keys)))
@@ -108,7 +110,8 @@ def save_report(
     if pages:
         written += [*(out / PEOPLE_FOLDER).glob("*.html"), *out.glob(SCANS_PAGE)]
     hashes = {path.relative_to(out).as_posix(): digest_file(path) for path in (*written, page)}
-    write_json(_note(out), {"MadeFrom": _shown(out, identifiers, pages=pages), "Files": hashes})
+    made_from = _shown(out, identifiers, pages=pages)
+    write_json(_note(out), {"MadeFrom": made_from, "DrawnBy": _drawn_by(), "Files": hashes})
     return page
 
 
@@ -157,18 +160,35 @@ def _shown(out: Path, identifiers: Identifiers, *, pages: bool) -> dict[str, str
     return parts
 
 
-def _save_panel(panel: Panel, folder: Path, *, simulated: bool) -> list[Path]:
+def _drawn_by() -> str:
+    return f"connectrial {__version__}, matplotlib {mpl.__version__}"
+
+
+def _drawn_before(out: Path) -> dict[str, str]:
+    """Return the digests of the files of an earlier report that the same versions drew."""
+    known = read_json(_note(out))
+    if known is None or known.get("DrawnBy") != _drawn_by():
+        return {}
+    return {str(name): str(digest) for name, digest in known["Files"].items()}
+
+
+def _save_panel(panel: Panel, out: Path, *, simulated: bool, drawn: dict[str, str]) -> list[Path]:
     """Write a figure in each form, and what was drawn beside it."""
     written: list[Path] = []
-    name = figure_name(panel)
+    folder, name = out / "group" / "figures", figure_name(panel)
     figure = panel.figure
     if figure is not None:
-        figure.set_layout_engine("none")  # it was drawn for the page: everything has its place
-        if simulated:
-            figure.text(0.995, 0.005, "simulated data", ha="right", va="bottom", fontsize=7)
-        for ending in ENDINGS:
-            content = figure_bytes(figure, ending, name=name)
-            written.append(write_atomic(folder / f"{name}.{ending}", content))
+        svg = panel_drawing(panel)
+        svg = with_mark(svg, words=_MARK) if simulated else svg
+        paths = {ending: folder / f"{name}.{ending}" for ending in ENDINGS}
+        written += paths.values()
+        if not _is_drawn(paths, svg.encode(), out, drawn):
+            figure.set_layout_engine("none")  # it was drawn for the page: all has its place
+            if simulated:
+                figure.text(0.995, 0.005, _MARK, ha="right", va="bottom", fontsize=7)
+            write_atomic(paths["svg"], svg)
+            for ending in ("pdf", "png"):
+                write_atomic(paths[ending], figure_bytes(figure, ending, name=name))
     elif panel.svg:
         written.append(write_atomic(folder / f"{name}.svg", alone(panel.svg)))
     if panel.data is not None:
@@ -178,6 +198,16 @@ def _save_panel(panel: Panel, folder: Path, *, simulated: bool) -> list[Path]:
         path = folder / f"{name}_{file_label(words)}.tsv"
         written.append(write_atomic(path, tsv_text(part, index=True)))
     return written
+
+
+def _is_drawn(paths: Mapping[str, Path], svg: bytes, out: Path, drawn: Mapping[str, str]) -> bool:
+    """Say whether all forms of a figure are there as they were drawn from the same drawing."""
+    if not paths["svg"].is_file() or paths["svg"].read_bytes() != svg:
+        return False
+    return all(
+        path.is_file() and digest_file(path) == drawn.get(path.relative_to(out).as_posix())
+        for path in paths.values()
+    )
 
 
 def figure_bytes(figure: Figure, ending: str, *, name: str) -> bytes:
@@ -194,17 +224,15 @@ def figure_bytes(figure: Figure, ending: str, *, name: str) -> bytes:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+    if ending == "svg":
+        return draw_svg(figure, salt=name).encode()
     buffer = io.BytesIO()
     metadata: dict[str, Any] = _METADATA[ending]
     usual = figure.dpi
     # Straight to the drawing: savefig draws everything twice to find the layout.
-    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
-        if ending == "svg":
-            svg: Any = FigureCanvasSVG(figure)
-            svg.print_svg(buffer, metadata=metadata)
-        elif ending == "pdf":
+    with mpl.rc_context(STYLE):
+        if ending == "pdf":
             pdf: Any = FigureCanvasPdf(figure)
             pdf.print_pdf(buffer, metadata=metadata)
         else:
