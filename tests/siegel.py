@@ -150,6 +150,9 @@ baseline = "pre"
 visit = "week2"
 analysis_set = "imaging"
 
+[quality]
+edge_reliability = true
+
 [model.change]
 fixed = ["visit"]
 df = "residual"

@@ -222,6 +222,11 @@ def _session_problems(study: Study) -> list[str]:
                     f"{owner[session]!r}; a session has one visit"
                 )
             owner[session] = place.name
+    if study.quality.edge_reliability and all(len(place.sessions) < 2 for place in study.places):
+        problems.append(
+            "[quality] edge_reliability: no visit has several sessions, so nothing is measured twice; leave "
+            "it out"
+        )
     problems += [
         f"[[visit]] {visit.name!r}: has neither sessions nor phenotype_sessions; say which "
         "sessions on disk belong to it"

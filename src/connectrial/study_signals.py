@@ -157,6 +157,10 @@ class QualitySection(Section):
     qc_fc: bool = Field(
         default=True, description="Relate mean displacement to every edge over people"
     )
+    edge_reliability: bool = Field(
+        default=False,
+        description="Intraclass correlation of every edge over the sessions of each visit that has several",
+    )
     carpets: bool = Field(
         default=True, description="Draw every run frame by frame, before and after denoising"
     )

@@ -15,9 +15,11 @@ from connectrial.run.variance_rows import with_variance_intervals
 from connectrial.stats.ancova import ancova
 from connectrial.stats.mixed import fit_mixed
 from connectrial.stats.mmrm import fit_mmrm
+from connectrial.stats.reliability import icc
 from connectrial.stats.variance_intervals import variance_intervals
 from parallel_trial import STUDY, write_parallel
 from siegel import write_siegel
+from tiny import PARCELS
 
 
 @pytest.fixture(scope="module")
@@ -287,6 +289,28 @@ def test_variances_have_the_intervals_that_the_model_asks_for(siegel):
     assert drawn[1]["term"] == "ICC subject"
 
 
+def test_every_edge_has_its_reliability(siegel):
+    """Of the 18 people with both sessions before: `icc` of each edge from the written matrices."""
+    plan, results = siegel
+    table = results.tables["edge_reliability"]
+    assert len(table) == len(PARCELS) * (len(PARCELS) - 1) // 2
+    edge = table.iloc[5]
+    rows = []
+    for number in range(1, 19):
+        for session in ("pre1", "pre2"):
+            func = plan.study.path.parent / "out" / f"sub-{number:02d}" / f"ses-{session}" / "func"
+            (path,) = func.glob("*stat-pearsoncorrelation*relmat.tsv")
+            r = pd.read_csv(path, sep="\t", index_col=0).loc[edge["parcel_a"], edge["parcel_b"]]
+            rows.append((number, session, np.arctanh(r)))
+    sessions = pd.DataFrame(rows, columns=["subject", "session", "z"])
+    oracle = icc(sessions, targets="subject", raters="session", scores="z")
+    assert edge["icc_2_1"] == pytest.approx(oracle.loc["ICC(2,1)", "estimate"], rel=1e-4)
+    assert edge["icc_3_1"] == pytest.approx(oracle.loc["ICC(3,1)", "estimate"], rel=1e-4)
+    row = results["Edge reliability"].estimates.iloc[0]
+    assert row["estimate"] == pytest.approx(table["icc_2_1"].median())
+    assert row["n_subjects"] == 18
+
+
 def test_the_family_counts_clinical_tests(parallel):
     _, results = parallel
     tests = results.estimates.query("family == 'primary'")
@@ -478,6 +502,10 @@ WRONG = {
     "worst case of a score": (
         ('analysis_set = "carried"', 'analysis_set = "worst"'),
         "has missing = 'worst case', which scores do not have",
+    ),
+    "reliability of edges that are measured once": (
+        ("[family.primary]", "[quality]\nedge_reliability = true\n[family.primary]"),
+        "[quality] edge_reliability: no visit has several sessions",
     ),
     "items without a definition": (
         ('definition = "MADRS"\n', ""),

@@ -48,6 +48,7 @@ _TABLES = {
     "quality": "Motion, kept data and signal of each session, its runs together",
     "region_quality": "Signal, its SD and coverage in each network and set, by session",
     "qcfc": "Correlation of motion with every edge, by visit and within people",
+    "edge_reliability": "Intraclass correlation of every edge over the sessions of a visit",
     "batches": "Sessions of each scanner, site or version (batch) at each visit and in each arm",
     "profiles": "Maps over parcels: means by visit, and people's mean change, of every parcel (Fisher z)",
     "weak_parcels": "Parcels with little coverage or signal, by session",

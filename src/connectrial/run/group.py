@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from connectrial._version import __version__
+from connectrial.data import Atlas
 from connectrial.errors import InputError
 from connectrial.io.edge_rows import EdgeRows
 from connectrial.plan import Plan, PlannedAnalysis
@@ -42,6 +43,7 @@ from connectrial.run.profiling import analyse_profile
 from connectrial.run.quality_tables import quality_table, region_table, ruled_out
 from connectrial.run.quality_tests import analyse_quality, batch_table
 from connectrial.run.responding import analyse_response, analyse_treatments
+from connectrial.run.retesting import analyse_edge_reliability, retested_places
 from connectrial.run.safety import analyse_side_effects
 from connectrial.run.session_jobs import SessionJob, SessionOutcome
 from connectrial.run.session_values import SessionValues, read_sessions
@@ -84,13 +86,16 @@ def analyse_group(
         if atlas is not None and (
             plan.study.exploration or plan.study.edge_set or wants_qc_fc(plan)
         ):
-            n_parcels = len(atlas.parcels)
-            edges = stack.enter_context(EdgeRows(folder, n_parcels * (n_parcels - 1) // 2))
+            edges = stack.enter_context(EdgeRows(folder, _n_edges(atlas)))
+        retest: EdgeRows | None = None
+        if atlas is not None and retested_places(plan):
+            retest = stack.enter_context(EdgeRows(folder, _n_edges(atlas)))
         return _analyse_all(
             plan,
             jobs,
             outcomes,
             edges,
+            retest,
             progress=progress,
             software=software,
             earlier=earlier or Earlier(),
@@ -102,6 +107,7 @@ def _analyse_all(
     jobs: Sequence[SessionJob],
     outcomes: Sequence[SessionOutcome],
     edge_rows: EdgeRows | None,
+    retest: EdgeRows | None,
     *,
     progress: Progress,
     software: Mapping[str, str],
@@ -113,7 +119,7 @@ def _analyse_all(
         for row in people_scans.loc[people_scans["analysed"]].itertuples()
     }
     sessions = read_sessions(
-        plan, jobs, outcomes, visits=visits, edges=edge_rows, progress=progress
+        plan, jobs, outcomes, visits=visits, edges=edge_rows, progress=progress, retest=retest
     )
     network_fc = sessions.network_fc()
     visit_fc = visit_fc_of(plan, network_fc)
@@ -165,6 +171,12 @@ def _analyse_all(
         if table is not None:
             edges[one.name] = table
         progress("analyses", number + 1, len(plan.analyses))
+    edge_reliability = pd.DataFrame()
+    if retest is not None:
+        agreement, edge_reliability = analyse_edge_reliability(
+            plan, visits, retest, _edge_table(plan)
+        )
+        results.append(agreement)
     results = adjust_families(plan, results)
     if plan.simulated:
         results = [mark_simulated(result) for result in results]
@@ -173,6 +185,7 @@ def _analyse_all(
         "quality": quality,
         "region_quality": regions,
         "qcfc": qcfc,
+        "edge_reliability": edge_reliability,
         "batches": batch_table(plan),
         "network_strength": sessions.network_strength(),
         "profiles": pd.concat(profiles, ignore_index=True) if profiles else pd.DataFrame(),
@@ -296,6 +309,10 @@ def _analyse_people(plan: Plan, one: PlannedAnalysis) -> Result:
     if one.what == "volumes":
         return analyse_volumes(one)
     return analyse_side_effects(one, plan.people.factors.get("arm", ()))
+
+
+def _n_edges(atlas: Atlas) -> int:
+    return len(atlas.parcels) * (len(atlas.parcels) - 1) // 2
 
 
 def _edge_table(plan: Plan) -> pd.DataFrame:

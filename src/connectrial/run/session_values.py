@@ -19,6 +19,7 @@ from connectrial.io.series import read_matrix
 from connectrial.plan import Plan
 from connectrial.run.participant import Progress
 from connectrial.run.profiling import Profiles
+from connectrial.run.retesting import retested_places
 from connectrial.run.session_jobs import SessionJob, SessionOutcome
 
 
@@ -26,7 +27,12 @@ class SessionValues:
     """What the group level keeps of each session's matrix: network means and asked-for edges."""
 
     def __init__(
-        self, plan: Plan, *, edges: EdgeRows | None, expected: Mapping[tuple[str, str], int]
+        self,
+        plan: Plan,
+        *,
+        edges: EdgeRows | None,
+        expected: Mapping[tuple[str, str], int],
+        retest: EdgeRows | None = None,
     ) -> None:
         atlas = plan.survey.atlas
         self.plan = plan
@@ -41,6 +47,9 @@ class SessionValues:
         self.sums: dict[str, tuple[FloatArray, NDArray[np.int32]]] = {}
         # Edges of a visit's sessions are summed as they come, and go to disk with the visit's last.
         self.edges = edges
+        # Visits with several sessions keep each, where the reliability of edges is asked for.
+        self.retest = retest
+        self.retested = retested_places(plan)
         self.expected = dict(expected)
         self.open: dict[tuple[str, str], tuple[FloatArray, NDArray[np.int32]]] = {}
 
@@ -78,6 +87,8 @@ class SessionValues:
             self.strengths.append(strength.assign(**whose)[[*whose, *strength.columns]])
         _accumulate(self.sums, visit, connectivity.z)
         self.profiles.add(job.subject, visit, connectivity.z)
+        if self.retest is not None and visit in self.retested:
+            self.retest.add((job.subject, job.session), connectivity.z[self.upper])
         if self.edges is not None:
             key = (job.subject, visit)
             _accumulate(self.open, key, connectivity.z[self.upper])
@@ -158,6 +169,7 @@ def read_sessions(
     visits: Mapping[tuple[str, str], str],
     edges: EdgeRows | None,
     progress: Progress,
+    retest: EdgeRows | None = None,
 ) -> SessionValues:
     """Read the matrices of all analysed sessions, one at a time.
 
@@ -171,12 +183,14 @@ def read_sessions(
         Visit of each (subject, session) that is analysed.
     edges : EdgeRows, optional
         Takes the edges of each visit, where they are asked for.
+    retest : EdgeRows, optional
+        Takes the edges of each session of visits that have several.
     progress : callable
         Told of each session.
     """
     made = {(one.subject, one.session) for one in outcomes if one.sidecar is not None}
     expected = Counter((key[0], visit) for key, visit in visits.items() if key in made)
-    sessions = SessionValues(plan, edges=edges, expected=expected)
+    sessions = SessionValues(plan, edges=edges, expected=expected, retest=retest)
     for number, job in enumerate(jobs):
         key = (job.subject, job.session)
         if key in visits and key in made:
