@@ -40,8 +40,16 @@ def expected_fc(
     return float(np.mean([z[a, b] for a, b in pairs]))
 
 
-def test_network_fc_is_the_mean_of_its_edges(tiny, tmp_path):
-    results = run(tiny, tmp_path / "out")
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The tiny study run once, to be read and not to be written into: (study, out, results)."""
+    folder = tmp_path_factory.mktemp("plain")
+    study = write_tiny(folder / "tiny")
+    return study, folder / "out", run(study, folder / "out")
+
+
+def test_network_fc_is_the_mean_of_its_edges(plain):
+    tiny, _, results = plain
     table = results.tables["network_fc"].set_index(["subject", "session", "outcome"])["fc_z"]
     default = [i for i, name in enumerate(PARCELS) if "Default" in name]
     visual = [i for i, name in enumerate(PARCELS) if "Vis" in name]
@@ -58,8 +66,8 @@ def test_network_fc_is_the_mean_of_its_edges(tiny, tmp_path):
             assert table[subject, session, outcome] == pytest.approx(expected, abs=2e-8)
 
 
-def test_people_scans_and_numbers(tiny, tmp_path):
-    results = run(tiny, tmp_path / "out")
+def test_people_scans_and_numbers(plain):
+    _, _, results = plain
     subjects = results.tables["subjects"].set_index("subject")
     assert not subjects.loc["05", "included"]
     assert subjects.loc["05", "reason"] == "arm is not stated"
@@ -78,8 +86,8 @@ def test_people_scans_and_numbers(tiny, tmp_path):
     assert primary["n_observations"].tolist() == [21]
 
 
-def test_rows_follow_the_schema_and_the_family_adds_up(tiny, tmp_path):
-    estimates = run(tiny, tmp_path / "out").estimates
+def test_rows_follow_the_schema_and_the_family_adds_up(plain):
+    estimates = plain[2].estimates
     family = estimates.query("family == 'primary'")
     assert len(family) == 2
     assert family["family_size"].tolist() == [2, 2]
@@ -102,18 +110,16 @@ def test_rows_follow_the_schema_and_the_family_adds_up(tiny, tmp_path):
     )
 
 
-def test_every_edge_alone_gives_the_map(tiny, tmp_path):
+def test_every_edge_alone_gives_the_map(plain):
     from connectrial import fit_mixed
 
-    results = run(tiny, tmp_path / "out")
+    _, out, results = plain
     edges = results.edges["Every edge"]
     assert len(edges) == len(PARCELS) * (len(PARCELS) - 1) // 2
     one = edges.iloc[17]
     rows = []
     for scan in results.tables["scans"].query("analysed").itertuples():
-        path = next(
-            (tmp_path / "out" / f"sub-{scan.subject}" / f"ses-{scan.session}").rglob("*relmat.tsv")
-        )
+        path = next((out / f"sub-{scan.subject}" / f"ses-{scan.session}").rglob("*relmat.tsv"))
         matrix = pd.read_csv(path, sep="\t", index_col=0)
         arm = results.tables["subjects"].set_index("subject").loc[scan.subject, "arm"]
         z = np.arctanh(matrix.loc[one["parcel_a"], one["parcel_b"]])
@@ -127,9 +133,8 @@ def test_every_edge_alone_gives_the_map(tiny, tmp_path):
         assert one[column] == pytest.approx(expected[column], rel=1e-5)
 
 
-def test_the_list_of_files(tiny, tmp_path):
-    run(tiny, tmp_path / "out")
-    names = set(group_bytes(tmp_path / "out"))
+def test_the_list_of_files(plain):
+    names = set(group_bytes(plain[1]))
     group = {name.removeprefix("group/") for name in names if name.startswith("group/")}
     tables = [
         "subjects",
@@ -166,30 +171,30 @@ def test_the_list_of_files(tiny, tmp_path):
     assert len(names - {f"group/{one}" for one in group}) == 2 + 5 * 23
 
 
-def test_results_load_as_they_were_saved(tiny, tmp_path):
-    saved = run(tiny, tmp_path / "out")
-    loaded = load_results(tmp_path / "out")
+def test_results_load_as_they_were_saved(plain):
+    _, out, saved = plain
+    loaded = load_results(out)
     pd.testing.assert_frame_equal(saved.estimates, loaded.estimates, rtol=0, atol=0)
     assert saved.plan["hash"] == loaded.plan["hash"]
     assert [one.name for one in saved.analyses] == [one.name for one in loaded.analyses]
     assert loaded["Default"].design["reference_levels"] == {"visit": "before", "arm": "placebo"}
-    assert json.loads((tmp_path / "out/group/results.json").read_text())["Plan"]["seed"] == 1
+    assert json.loads((out / "group/results.json").read_text())["Plan"]["seed"] == 1
 
 
-def test_one_and_two_processes_and_a_rerun_write_the_same_bytes(tiny, tmp_path):
-    run(tiny, tmp_path / "one", n_jobs=1)
-    run(tiny, tmp_path / "two", n_jobs=2)
-    first = group_bytes(tmp_path / "one")
+def test_one_and_two_processes_and_a_rerun_write_the_same_bytes(plain, tmp_path):
+    study, out, _ = plain
+    run(study, tmp_path / "two", n_jobs=2)
+    first = group_bytes(out)
     assert first == group_bytes(tmp_path / "two")
-    run(tiny, tmp_path / "one")
-    assert first == group_bytes(tmp_path / "one")
+    run(study, tmp_path / "two", n_jobs=1)
+    assert first == group_bytes(tmp_path / "two")
 
 
-def test_two_halves_make_the_whole(tiny, tmp_path):
-    run(tiny, tmp_path / "whole")
-    assert run(tiny, tmp_path / "halves", level="participant") is None
-    run(tiny, tmp_path / "halves", level="group")
-    assert group_bytes(tmp_path / "whole") == group_bytes(tmp_path / "halves")
+def test_two_halves_make_the_whole(plain, tmp_path):
+    study, out, _ = plain
+    assert run(study, tmp_path / "halves", level="participant") is None
+    run(study, tmp_path / "halves", level="group")
+    assert group_bytes(out) == group_bytes(tmp_path / "halves")
 
 
 def test_the_group_level_alone_names_what_is_missing(tiny, tmp_path):
@@ -211,13 +216,14 @@ def test_only_what_changed_is_done_again(tiny, tmp_path):
     assert group_bytes(out) == group_bytes(fresh)
 
 
-def test_a_damaged_output_is_made_again(tiny, tmp_path):
+def test_a_damaged_output_is_made_again(plain, tmp_path):
+    study, undisturbed, _ = plain
     out = tmp_path / "out"
-    run(tiny, out)
-    before = group_bytes(out)
+    shutil.copytree(undisturbed, out)
     next(out.rglob("sub-01*relmat.tsv")).write_text("Node\tA\nA\t1\n")
-    run(tiny, out)
-    assert group_bytes(out) == before
+    assert group_bytes(out) != group_bytes(undisturbed)
+    run(study, out)
+    assert group_bytes(out) == group_bytes(undisturbed)
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
@@ -349,11 +355,11 @@ def test_a_rule_that_needs_minutes_is_not_assessable_without_a_repetition_time(t
     assert plan.people.scans["included"].all()
 
 
-def test_ready_made_matrices_give_the_same_answer_as_their_series(tiny, tmp_path):
-    results = run(tiny, tmp_path / "series")
+def test_ready_made_matrices_give_the_same_answer_as_their_series(plain, tmp_path):
+    tiny, out, results = plain
     data = tmp_path / "matrices" / "data"
-    for path in (tmp_path / "series").rglob("*relmat.tsv"):
-        target = data / path.relative_to(tmp_path / "series")
+    for path in out.rglob("*relmat.tsv"):
+        target = data / path.relative_to(out)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
     shutil.copy(tiny.parent / "data/participants.tsv", data)
@@ -391,27 +397,31 @@ def test_a_covariance_between_visits_is_an_mmrm(tiny, tmp_path):
     assert len(variances) == 3  # two variances and a covariance
 
 
-@pytest.mark.parametrize("method", ["max", "tfnbs", "nbs-extent"])
-def test_edges_by_permutation(tiny, tmp_path, method):
+def test_edges_by_permutation(tiny, tmp_path):
     study = tiny.parent / "permuted.toml"
-    threshold = "threshold = 1.5\n" if method.startswith("nbs") else ""
+    methods = {"max": "", "tfnbs": "", "nbs-extent": "threshold = 1.5\n"}
     study.write_text(
-        'extends = "study.toml"\n[[exploration]]\nname = "Edges"\nmodel = "change"\ntest = "visit:arm"\n'
-        f'method = "{method}"\nn_permutations = 99\n{threshold}'
+        'extends = "study.toml"\n'
+        + "".join(
+            f'[[exploration]]\nname = "{name}"\nmodel = "change"\ntest = "visit:arm"\n'
+            f'method = "{name}"\nn_permutations = 99\n{more}'
+            for name, more in methods.items()
+        )
     )
     results = run(study, tmp_path / "out")
-    edges = results.edges["Edges"]
-    assert len(edges) == 66
-    assert (edges["p_adjusted"] >= 1 / 100).all()
-    assert (edges["p_adjusted"] <= 1).all()
-    if method == "max":
-        # The largest statistic has the smallest adjusted p, and no adjusted p lies below its own.
-        assert edges["p_adjusted"].idxmin() in edges["statistic"].abs().nlargest(3).index
-        assert (edges["p_adjusted"] >= edges["p"] - 0.05).all()
-    row = results.estimates.query("analysis == 'Edges' and adjustment != ''").iloc[0]
-    assert "99 permutations, seed 1" in row["adjustment"]
     again = run(study, tmp_path / "again")
-    pd.testing.assert_frame_equal(edges, again.edges["Edges"])
+    for name in methods:
+        edges = results.edges[name]
+        assert len(edges) == 66
+        assert (edges["p_adjusted"] >= 1 / 100).all()
+        assert (edges["p_adjusted"] <= 1).all()
+        row = results.estimates.query(f"analysis == '{name}' and adjustment != ''").iloc[0]
+        assert "99 permutations, seed 1" in row["adjustment"]
+        pd.testing.assert_frame_equal(edges, again.edges[name])
+    edges = results.edges["max"]
+    # The largest statistic has the smallest adjusted p, and no adjusted p lies below its own.
+    assert edges["p_adjusted"].idxmin() in edges["statistic"].abs().nlargest(3).index
+    assert (edges["p_adjusted"] >= edges["p"] - 0.05).all()
 
 
 def test_blocks_of_edges_by_permutation(tiny, tmp_path):
