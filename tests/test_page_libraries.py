@@ -122,10 +122,10 @@ def test_rows_of_the_forest_are_told_apart_by_what_is_other_about_them():
     ],
 )
 def test_an_infusion_is_shaded_where_it_was_given(starts_h, duration_h, expected):
-    results = siegel_like()
     doses = pd.DataFrame({"subject": "a", "start_h": starts_h, "duration_h": duration_h})
-    study = dict(results.study) | {"visit": [{"name": "a", "day": 0}, {"name": "b", "day": 28}]}
-    found = infusion_days(replace(results, tables={**results.tables, "doses": doses}, study=study))
+    results = siegel_like()
+    given = replace(results, tables={**results.tables, "doses": doses})
+    found = infusion_days(given, [0.0, 7.0, 28.0])
     assert found == (None if expected is None else pytest.approx(expected))
 
 

@@ -319,6 +319,17 @@ def test_table_1_of_siegel_2021(siegel):
     assert set(controls["n"]) == {0}
 
 
+def test_volumes_are_those_of_19_people_and_nobody_enrolled_was_below_22(siegel):
+    """p = .023 of r = 0.52 is that of 19 people; MADRS of 22 or more were enrolled."""
+    made, _, results = siegel
+    rows = results.estimates.query("kind == 'correlation' and term == 'Right-Hippocampus'")
+    assert set(rows["n_subjects"]) == {19}
+    assert rows["estimate"].iloc[0] == pytest.approx(0.52, abs=5e-3)
+    assert round(rows["p"].iloc[0], 3) in (0.022, 0.023, 0.024)  # volumes are rounded
+    scores = made.simulated.scores.query("scale == 'MADRS' and place == 'pre'")
+    assert scores["score"].min() >= 22
+
+
 def test_side_effects_at_the_end_are_as_printed(siegel):
     """Results: fatigue, inattention, sedation 14 %, the other three 5 % at discharge."""
     _, _, results = siegel

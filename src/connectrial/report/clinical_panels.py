@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -76,7 +76,7 @@ def _course_panel(results: Results, own: pd.DataFrame, scale: str) -> Panel | No
     unit = str(section.get("unit") or "")
     days = visit_days(results)
     scan_visits = [visit for visit in present if visit in scanned]
-    infusion = infusion_days(results)
+    infusion = infusion_days(results, [days[visit] for visit in present] if days else [])
     strip = endpoint_strip(results, scale)
     figure = plot_course(
         own,
@@ -216,8 +216,8 @@ def rates_panel(results: Results) -> Panel | None:
     )
 
 
-def infusion_days(results: Results) -> tuple[float, float] | None:
-    """Return first and last day of everybody's doses, apart at least as far as can be seen."""
+def infusion_days(results: Results, shown: Sequence[float]) -> tuple[float, float] | None:
+    """Return first and last day of everybody's doses, apart as far as the days shown let one see."""
     doses = table(results, "doses")
     if doses is None:
         return None
@@ -233,8 +233,7 @@ def infusion_days(results: Results) -> tuple[float, float] | None:
     if (given / (ends - starts).clip(lower=1e-9)).median() < _MOSTLY:
         return None  # infusions weeks apart are no infusion of weeks
     first, last = float(starts.median()) / _HOURS, float(ends.median()) / _HOURS
-    days = [0.0, *(visit_days(results) or {}).values()]
-    return (first, max(last, first + (max(days) - min(days)) / 200))
+    return (first, max(last, first + (max(shown) - min(shown)) / 200 if shown else last))
 
 
 def _endpoints(results: Results) -> list[tuple[str, Mapping[str, Any], Result]]:
