@@ -16,7 +16,7 @@ from connectrial.data import Atlas
 from connectrial.errors import InputError, StudyFileError
 from connectrial.io.known_atlases import SIEGEL, siegel_parcels
 from connectrial.plan.systems import plan_systems
-from connectrial.run.simulating import simulate_dataset
+from connectrial.run.simulating import first_of_each, simulate_dataset
 from connectrial.simulate import read_facts
 from connectrial.simulate.atlas import label_by_distance
 from parallel_trial import STUDY as PARALLEL
@@ -403,3 +403,17 @@ def test_every_value_of_the_example_has_its_source():
     stated = read_facts(raw).stated
     assert len(stated) > 90
     assert all(one.source.startswith(("paper", "assumption")) for one in stated)
+
+
+def test_people_with_images_are_of_every_arm_and_group():
+    """Eight of 21 patients and 27 controls are four of each: both are compared."""
+    people = pd.DataFrame(
+        {
+            "subject": [f"{i:02d}" for i in range(9)],
+            "arm": ["a", "a", "a", "b", "b", np.nan, np.nan, np.nan, np.nan],
+            "is_control": [False] * 5 + [True] * 4,
+        }
+    )
+    scanned = people["subject"].drop(index=0)  # the first person was never scanned
+    assert first_of_each(people, scanned, 6) == {"01", "03", "05", "02", "04", "06"}
+    assert first_of_each(people, scanned, 1) == {"01"}

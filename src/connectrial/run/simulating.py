@@ -88,7 +88,7 @@ def simulate_dataset(
     seed : int, optional
         Default: the study's own.
     n_images : int
-        People who get small 4D images with confounds too, the first ones.
+        People who get small 4D images with confounds too, of each arm and the controls in turn.
     truth : Path, optional
         What is to be true; default ``truth.toml`` beside the study, if it is there.
     progress : callable
@@ -412,14 +412,22 @@ def _write_scans(made: SimulatedStudy, out: Path, progress: Progress, total: int
 
 
 def _write_images(made: SimulatedStudy, out: Path, n_images: int, progress: Progress) -> None:
-    """Write small 4D images of the first people, and the label image that their parcels need."""
+    """Write small 4D images of some people, and the label image that their parcels need."""
     assert made.atlas is not None  # noqa: S101 - refused before without scans
     atlas = label_by_distance(made.atlas)
-    chosen = set(made.recruited.scans["subject"].unique()[:n_images])
+    chosen = first_of_each(made.recruited.people, made.recruited.scans["subject"], n_images)
     images = (simulate_image(one, atlas) for one in made.scans() if one.subject in chosen)
     total = int(made.recruited.scans["subject"].isin(chosen).sum()) * made.settings["n_runs"]
     for n in write_images(images, atlas, out / _IMAGES, seed=made.seed):
         progress("simulating images", n, total)
+
+
+def first_of_each(people: pd.DataFrame, scanned: pd.Series, n: int) -> set[str]:
+    """Choose n of the people with scans, each arm and the controls in turn: a study compares them."""
+    own = people.loc[people["subject"].isin(scanned)].fillna({"arm": ""})
+    turn = own.groupby(["is_control", "arm"], sort=False, observed=True).cumcount()
+    order = turn.sort_values(kind="stable").index
+    return set(own.loc[order, "subject"].iloc[:n])
 
 
 def _images_study(made: SimulatedStudy) -> str:
@@ -427,7 +435,7 @@ def _images_study(made: SimulatedStudy) -> str:
     assert made.atlas is not None  # noqa: S101 - there are scans
     label = "".join(c for c in made.atlas.name if c.isalnum())
     atlas = f"{_IMAGES}/atlases/atlas-{label}/atlas-{label}"
-    return f"""# {WARNING} The same study from the small images of its first people.
+    return f"""# {WARNING} The same study from small images of some of its people.
 extends = "study.toml"
 
 [data]
