@@ -153,9 +153,13 @@ def test_images_are_denoised_in_the_order_that_was_asked_for(tmp_path):
     from importlib.resources import files
 
     from connectrial.io.dataset import write_dataset
-    from connectrial.simulate import simulate_trial
+    from connectrial.simulate import TrialDesign, simulate_trial
 
-    write_dataset(simulate_trial(seed=3), tmp_path / "dataset")
+    small = TrialDesign(
+        n_patients=4, n_controls=2, n_second_baselines=2, n_posts=3, n_repeat_controls=1,
+        n_dropouts=1, n_responders=1, n_imaged=1,
+    )  # fmt: skip
+    write_dataset(simulate_trial(small, seed=3), tmp_path / "dataset")
     for name, template in (("study.toml", "demo-study.toml"), ("images.toml", "demo-images.toml")):
         (tmp_path / name).write_text(
             files("connectrial").joinpath("templates", template).read_text()
@@ -167,8 +171,10 @@ def test_images_are_denoised_in_the_order_that_was_asked_for(tmp_path):
         )
     )
     matrices = {}
+    imaged = sorted((tmp_path / "dataset/derivatives/fmriprep-like").glob("sub-*"))
+    who = [imaged[0].name.removeprefix("sub-")]
     for name in ("images", "other"):
-        plan = plan_study(load_study(tmp_path / f"{name}.toml"), subjects=["101"])
+        plan = plan_study(load_study(tmp_path / f"{name}.toml"), subjects=who)
         assert plan.data_problems == ()
         run_plan(plan, tmp_path / name, level="participant")
         found = sorted((tmp_path / name).rglob("*relmat.tsv"))
