@@ -312,7 +312,7 @@ def test_threshold_free_p_counts_the_largest_scores(trial):
 
 @pytest.mark.parametrize("term", ["visit", "visit:arm"])
 def test_family_wise_error_is_held(term):
-    # 80 null trials, correlation 0.5 within people, a fifth of visits missing, 39 exchanges:
+    # 40 null trials, correlation 0.5 within people, a fifth of visits missing, 39 exchanges:
     # any p <= 0.05 in 5 % of them, within three standard errors
     rng = np.random.default_rng(123)
     table = pd.DataFrame(
@@ -323,7 +323,7 @@ def test_family_wise_error_is_held(term):
         }
     )
     hits = 0
-    for k in range(80):
+    for k in range(40):
         kept = table[rng.random(48) > 0.2].reset_index(drop=True)
         person = pd.factorize(kept["subject"])[0]
         values = rng.normal(size=(len(kept), 10)) + rng.normal(size=(16, 10))[person]
@@ -332,8 +332,7 @@ def test_family_wise_error_is_held(term):
             term=term, n_permutations=39, blocks="subject", rng=k,
         )  # fmt: skip
         hits += result.p.min() <= 0.05
-    assert hits / 80 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 80)
-    assert hits / 80 >= 0.05 - 3 * np.sqrt(0.05 * 0.95 / 80)
+    assert hits / 40 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 40)
 
 
 MIXED = {"formula": "fc ~ visit * arm + (1 | subject)", "term": "visit[pre]"}
@@ -400,7 +399,7 @@ def test_family_wise_error_of_a_mixed_model_is_held():
         {"subject": np.repeat(np.arange(10), 3), "visit": np.tile(["a", "b", "c"], 10)}
     )
     hits = 0
-    for k in range(60):
+    for k in range(40):
         kept = table if k % 3 else table[rng.random(30) > 0.2].reset_index(drop=True)
         person = pd.factorize(kept["subject"])[0]
         values = rng.normal(size=(len(kept), 45)) + 1.5 * rng.normal(size=(10, 45))[person]
@@ -409,7 +408,7 @@ def test_family_wise_error_of_a_mixed_model_is_held():
             term="visit", n_permutations=39, blocks="subject", rng=k,
         )  # fmt: skip
         hits += result.p.min() <= 0.05
-    assert hits / 60 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 60)
+    assert hits / 40 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 40)
 
 
 def test_networks_by_hand(trial):

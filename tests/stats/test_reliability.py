@@ -72,14 +72,14 @@ def test_row_order_names_and_affine_changes_do_not_matter():
 
 
 def test_intervals_cover():
-    # ICC(3,1) interval is exact: 0.95 within 3 standard errors of 150 draws
+    # ICC(3,1) interval is exact: 0.95 within 3 standard errors of 80 draws
     rng = np.random.default_rng(3)
     truth, hits = 0.6, 0
-    for _ in range(150):
+    for _ in range(80):
         scores = rng.normal(0, np.sqrt(truth), (12, 1)) + rng.normal(0, np.sqrt(1 - truth), (12, 2))
         row = icc(long(scores), **NAMES).loc["ICC(3,1)"]
         hits += row["ci_low"] <= truth <= row["ci_high"]
-    assert abs(hits / 150 - 0.95) < 3 * np.sqrt(0.95 * 0.05 / 150)
+    assert abs(hits / 80 - 0.95) < 3 * np.sqrt(0.95 * 0.05 / 80)
 
 
 def test_repeatability_equals_its_formulas():
@@ -128,7 +128,7 @@ def test_interval_of_a_limit_of_agreement_approaches_bland_and_altmans():
 def test_measurement_error_intervals_cover():
     rng = np.random.default_rng(11)
     hits = np.zeros(3)
-    for _ in range(150):
+    for _ in range(80):
         scores = rng.normal(0, 2, (10, 1)) + rng.normal(0, 1, (10, 2))
         result = repeatability(long(scores), **NAMES)
         for i, (term, truth) in enumerate(
@@ -139,7 +139,7 @@ def test_measurement_error_intervals_cover():
             ]
         ):
             hits[i] += result.loc[term, "ci_low"] <= truth <= result.loc[term, "ci_high"]
-    np.testing.assert_allclose(hits / 150, 0.95, atol=3 * np.sqrt(0.95 * 0.05 / 150))
+    np.testing.assert_allclose(hits / 80, 0.95, atol=3 * np.sqrt(0.95 * 0.05 / 80))
 
 
 def test_identical_raters_agree_perfectly():

@@ -12,7 +12,12 @@ from connectrial.plan import PlannedAnalysis
 from connectrial.results import Result
 from connectrial.run.analysing import base_cells, failed
 from connectrial.run.clinical import cells_of, result_of
-from connectrial.stats.association import correlate, correlate_partial, correlate_repeated
+from connectrial.stats.association import (
+    Method,
+    correlate,
+    correlate_partial,
+    correlate_repeated,
+)
 from connectrial.study import CorrelationSection
 
 _COEFFICIENTS = {"pearson": "Pearson's r", "spearman": "Spearman's rho"}
@@ -69,7 +74,8 @@ def _over_people(
     """Correlate by the declared coefficient, and by the other one beside it."""
     rows = []
     factors = values[list(section.covariates)]
-    for method in (section.method, "spearman" if section.method == "pearson" else "pearson"):
+    methods: tuple[Method, ...] = ("pearson", "spearman")
+    for method in methods if section.method == "pearson" else methods[::-1]:
         declared = method == section.method
         unit = f"{'partial ' if section.covariates else ''}{_COEFFICIENTS[method]}"
         if section.covariates:
