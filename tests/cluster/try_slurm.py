@@ -22,6 +22,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny import write_tiny
 
 HERE = Path(__file__).parent
+#: One node without a network of its own: two workers, each a job, which meet on loopback.
+DASK = '[cluster]\nmax_workers = 2\ncores = 1\nmemory_gb = 1\nwalltime = "00:20:00"\ninterface = "lo"\n'
 CLUSTER = '[cluster]\npeople_per_task = 2\nmemory_gb = 1\nwalltime = "00:20:00"\n'
 
 
@@ -118,12 +120,21 @@ def scenario(folder: Path, n_subjects: int) -> None:
     said = shown(submit, folder)
     assert "Nothing to submit" in said, said
 
+    (folder / "dask.toml").write_text(DASK)
+    over_dask = folder / "over-dask"
+    shown(
+        [*command, "run", str(study), str(over_dask), "--cluster", str(folder / "dask.toml")],
+        folder,
+    )
+    assert not queue(), "the workers' jobs must be gone with the run"
+
     shown([*command, "run", str(study), str(plain)], folder, quiet=True)
     tables = sorted(path.name for path in (plain / "group").glob("*.tsv"))
-    same, other, odd = filecmp.cmpfiles(plain / "group", out / "group", tables, shallow=False)
-    assert not other, other
-    assert not odd, odd
-    print(f"The {len(same)} tables of group/ are byte for byte those of a run without a cluster.")
+    for made in (out, over_dask):
+        same, other, odd = filecmp.cmpfiles(plain / "group", made / "group", tables, shallow=False)
+        assert not other, other
+        assert not odd, odd
+    print(f"All {len(same)} tables of group/ are byte for byte those of a run without a cluster.")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ def worker_jobs(settings: ClusterSettings) -> Iterator[str]:
         raise MachineError(
             "--cluster: needs Dask, which is not installed; pip install 'connectrial[cluster]'"
         ) from None
+    # Importing Dask lets it tell every connection; whoever asked for no such words gets none.
+    logging.getLogger("distributed").setLevel(logging.getLogger().getEffectiveLevel())
     memory_gb = settings.memory_gb or 4.0 * settings.cores
     options: dict[str, Any] = {
         "cores": settings.cores,
