@@ -73,6 +73,8 @@ _TABLES = {
     "samples": "Measured concentrations, enantiomers added up, after the rule for small values",
     "scan_files": "Where each run's own files lie; empty where there is none",
     "random_sets": "Matched random sets of connections: their difference from the rest",
+    "residuals": "Residuals of the primary outcomes' models, one row per observation",
+    "influence": "What leaving a person out does to each coefficient of the primary outcomes' models",
     "variants": "Variants of processing: what is other about each, and its sessions",
     "variant_fc": "Network FC of each visit in each variant of processing",
     "truth": "What was simulated beside what was found",

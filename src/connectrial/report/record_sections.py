@@ -5,14 +5,16 @@ from __future__ import annotations
 import pandas as pd
 
 from connectrial.report import methods
-from connectrial.report.blocks import Block, Section, notes_of, table_block
+from connectrial.report.blocks import Block, Section, figure_block, notes_of, table_block
 from connectrial.report.cells import estimates_table, plain_table
+from connectrial.report.diagnostics_panel import diagnostics_panel
 from connectrial.report.results_text import results_text
 from connectrial.results import ROLES, Results
 
 
 def diagnostics_section(results: Results) -> Section | None:
-    """Gather the flags and notes of all analyses."""
+    """Show how well the models of primary outcomes fit, and the flags and notes of all analyses."""
+    panels = [diagnostics_panel(results, one) for one in results.analyses if one.role == "primary"]
     rows = results.estimates
     flags = rows.assign(flag=rows["flags"].str.split("; ")).explode("flag")
     flags = flags[(flags["flag"] != "") & (flags["role"] != "sensitivity")]
@@ -20,7 +22,8 @@ def diagnostics_section(results: Results) -> Section | None:
         (str(flag), str(name)) for flag, name in zip(flags["flag"], flags["analysis"], strict=True)
     ]
     noted = [(note, result.title) for result in results.analyses for note in notes_of(result)]
-    blocks = [
+    blocks = [block for panel in panels for block in figure_block(panel)]
+    blocks += [
         table_block(plain_table(_by_text(pairs, head=head), caption=caption))
         for pairs, head, caption in (
             (flagged, "flag", "Flags of estimates"),
@@ -31,7 +34,8 @@ def diagnostics_section(results: Results) -> Section | None:
     return Section(
         key="diagnostics",
         title="Model diagnostics",
-        intro="Singular fits, columns that cannot be estimated, and cautions, all in one place.",
+        intro="Residuals and influence for the primary outcomes; singular fits, columns that cannot "
+        "be estimated, and cautions of all analyses, in one place.",
         blocks=tuple(blocks),
     )
 

@@ -94,8 +94,7 @@ def analyse_network(
     seed : int
         Of the study file.
     """
-    mine = visit_fc.loc[visit_fc["outcome"] == plan.outcome, ["subject", "visit", "fc_z"]]
-    data = _attach(plan.rows, mine, "fc_z")
+    data, _ = rows_with_outcome(plan, visit_fc)
     edges = plan.edges
     if edges is None:
         what = f"Network FC of {plan.title}"
@@ -119,9 +118,27 @@ def analyse_score(
     plan: PlannedAnalysis, unit: str, endpoints: Sequence[str], *, seed: int
 ) -> Result:
     """Fit a clinical analysis' mixed model to its scores."""
-    outcome = "change" if "change" in plan.rows else "score"
+    _, outcome = rows_with_outcome(plan)
     what = f"{plan.outcome} {outcome}"
     return _mixed(plan, plan.rows, outcome, unit, what, endpoints, seed=seed)
+
+
+def rows_with_outcome(
+    plan: PlannedAnalysis, visit_fc: pd.DataFrame | None = None
+) -> tuple[pd.DataFrame, str]:
+    """Return the rows that an analysis' mixed model is fitted to, and their column of the outcome.
+
+    Parameters
+    ----------
+    plan : PlannedAnalysis
+        Of network FC or of a score.
+    visit_fc : DataFrame, optional
+        ``subject``, ``visit``, ``outcome``, ``fc_z``, for network FC.
+    """
+    if plan.what != "network FC" or visit_fc is None:
+        return plan.rows, "change" if "change" in plan.rows else "score"
+    mine = visit_fc.loc[visit_fc["outcome"] == plan.outcome, ["subject", "visit", "fc_z"]]
+    return _attach(plan.rows, mine, "fc_z"), "fc_z"
 
 
 def _attach(rows: pd.DataFrame, values: pd.DataFrame, column: str) -> pd.DataFrame:

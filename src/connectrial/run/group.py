@@ -30,6 +30,7 @@ from connectrial.run.analysing import (
 )
 from connectrial.run.clinical import analyse_arms, analyse_times, analyse_volumes
 from connectrial.run.correlating import analyse_correlation
+from connectrial.run.diagnosing import diagnose_primary
 from connectrial.run.edge_sets import analyse_edge_set
 from connectrial.run.exploring import analyse_edges
 from connectrial.run.exposing import correlate_exposure, describe_exposure
@@ -177,6 +178,7 @@ def _analyse_all(
             plan, visits, retest, _edge_table(plan)
         )
         results.append(agreement)
+    fits = diagnose_primary(plan.analyses, results, visit_fc)
     results = adjust_families(plan, results)
     if plan.simulated:
         results = [mark_simulated(result) for result in results]
@@ -190,6 +192,7 @@ def _analyse_all(
         "network_strength": sessions.network_strength(),
         "profiles": pd.concat(profiles, ignore_index=True) if profiles else pd.DataFrame(),
         "random_sets": pd.concat(random_sets) if random_sets else pd.DataFrame(),
+        **fits,
     }
     return Results(
         study=plan.study.as_plain(),

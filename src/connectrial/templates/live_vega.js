@@ -46,7 +46,7 @@
     const folded = box.parentElement.querySelector(":scope > details.static");
     if (folded) { folded.removeAttribute("open"); }
     const text = JSON.stringify(data.spec);
-    let view = null, drawn = 0, seen = false;
+    let view = null, drawn = 0, seen = false, turn = 0;
     function draw() {
       const room = body.clientWidth;
       if (!seen || room < 60) { return; }
@@ -55,11 +55,14 @@
       if (held) { place.style.minHeight = held + "px"; }
       const spec = fitted(JSON.parse(themed(text)), room);
       spec.config = Object.assign({}, config(), spec.config && spec.config.keep);
-      if (view) { view.finalize(); }
+      if (view) { view.finalize(); view = null; }
+      const mine = ++turn;
       vegaEmbed(place, spec, {
         ast: true, actions: false, renderer: "svg", defaultStyle: false, loader,
         tooltip: { disableDefaultStyle: true }, logLevel: 1
       }).then((made) => {
+        /* Theme or width changed while this one was drawn: the later drawing has the place. */
+        if (mine !== turn) { made.finalize(); return; }
         view = made; place.style.minHeight = ""; place.classList.add("drawn");
         /* Where the menus and fields stand, so that a reader of keys finds them before the drawing. */
         const form = place.querySelector(".vega-bindings");
