@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
+EXAMPLE = Path(__file__).parents[1] / "examples" / "siegel2021"
 PAGE = (Path(__file__).parents[1] / "docs" / "siegel2021.md").read_text(encoding="utf-8")
 
 
@@ -102,3 +104,16 @@ def test_the_family_of_eight():
     assert limit == 0.00625
     assert all(p < limit for p in (0.003, 0.001, 0.003))
     assert all(p > limit for p in (0.051, 0.028, 0.54))
+
+
+@pytest.mark.parametrize(
+    ("name", "t", "interaction"),
+    [("Default", -3.2, 2.0), ("sgACC-Default", -3.5, 2.3), ("Limbic", -3.2, 0.61)],
+)
+def test_true_changes_are_the_printed_t_times_the_standard_errors(name, t, interaction):
+    """truth.toml: changes of responders, and how much others differ, to the third digit."""
+    raw = tomllib.loads((EXAMPLE / "truth.toml").read_text(encoding="utf-8"))
+    (change,) = (one["change"]["value"] for one in raw["system"] if one["name"] == name)
+    assert change["responder"] == pytest.approx(t * 0.0153, abs=6e-4)
+    differs = change["non-responder"] - change["responder"]
+    assert differs == pytest.approx(interaction * 0.0214, abs=6e-4)

@@ -227,7 +227,15 @@ def siegel(tmp_path_factory):
     shutil.copy(EXAMPLES / "siegel2021" / "study.toml", folder)
     truth = (EXAMPLES / "siegel2021" / "truth.toml").read_text()
     start, end = truth.index("[atlas]"), truth.index("[[cohort]]")
-    (folder / "truth.toml").write_text(truth[:start] + truth[end:])
+    truth = truth[:start] + truth[end:]
+    # One short run in place of two: what is asked of people, scans and models is the same.
+    for long, short in (
+        ("n_runs = { value = 2,", "n_runs = { value = 1,"),
+        ("{ value = 164,", "{ value = 130,"),
+    ):
+        assert truth.count(long) == 1
+        truth = truth.replace(long, short)
+    (folder / "truth.toml").write_text(truth)
     made = simulate_dataset(folder / "study.toml", folder / "made")
     plan = plan_study(load_study(made.study))
     assert plan.problems == ()
