@@ -154,7 +154,7 @@ def test_repeated_infusions_keep_people_with_missing_scans(tmp_path):
 
 def test_matrices_alone_come_to_their_truth(tmp_path):
     """Mean change of responders is that of truth.tsv within four standard errors."""
-    made, plan = planned(tmp_path, "prepost-matrices")
+    made, plan = planned(tmp_path, "prepost-matrices", n_frames=60)
     assert plan.problems == ()
     results = run_some(plan, tmp_path / "out", lambda a: a.what == "network FC")
     truth = pd.read_csv(made.folder / "truth.tsv", sep="\t").set_index(["name", "term"])["value"]

@@ -125,8 +125,9 @@ def variant_rows(results: Results) -> pd.DataFrame:
             if f"{result.name} [{name}]" in by_name
         ]
         rows = [(name, row) for name, one in family for row in _tests(results, one)]
-        for term in dict.fromkeys(str(row["term"]) for _, row in rows):
-            label = f"{result.name}:\n{term_words(term, 'contrast')}"
+        kinds = {str(row["term"]): str(row["kind"]) for _, row in rows}
+        for term in kinds:
+            label = f"{result.name}:\n{term_words(term, kinds[term])}"
             found += [
                 {"label": label, "variant": name} | {key: row[key] for key in _KEPT}
                 for name, row in rows
