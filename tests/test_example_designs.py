@@ -19,19 +19,18 @@ from connectrial.trial.pharmacokinetics import simulate_concentration
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-def planned(folder: Path, example: str, *, n_frames: int | None = None):
-    """Simulate an example and plan it; few frames are enough where nothing is computed."""
+def planned(folder: Path, example: str, *, smaller: dict[str, str] | None = None):
+    """Simulate an example and plan it; a test may ask for fewer people or frames in the truth file."""
     source = EXAMPLES / example
-    if n_frames is not None:
-        folder = folder / "short"
-        folder.mkdir()
-        shutil.copy(source / "study.toml", folder)
+    if smaller:
         truth = (source / "truth.toml").read_text(encoding="utf-8")
-        assert "n_frames = 180" in truth
-        (folder / "truth.toml").write_text(
-            truth.replace("n_frames = 180", f"n_frames = {n_frames}"), encoding="utf-8"
-        )
-        source = folder
+        for was, now in smaller.items():
+            assert truth.count(f"{was}\n") == 1
+            truth = truth.replace(was, now)
+        source = folder / "smaller"
+        source.mkdir()
+        shutil.copy(EXAMPLES / example / "study.toml", source)
+        (source / "truth.toml").write_text(truth, encoding="utf-8")
     made = simulate_dataset(source / "study.toml", folder / "made")
     return made, plan_study(load_study(made.study))
 
@@ -131,7 +130,7 @@ def test_tapered_infusions_are_planned_over_weeks(tmp_path):
 
 def test_three_arms_at_two_sites(tmp_path):
     """Two doses are an F test of two columns; the site has its own columns in every model."""
-    _, plan = planned(tmp_path, "three-arms", n_frames=30)
+    _, plan = planned(tmp_path, "three-arms", smaller={"n_frames = 180": "n_frames = 30"})
     assert plan.problems == ()
     found = columns(plan, "vmPFC-Default")
     assert [c for c in found if "arm" in c and "visit" in c] == [
@@ -144,7 +143,7 @@ def test_three_arms_at_two_sites(tmp_path):
 
 def test_repeated_infusions_keep_people_with_missing_scans(tmp_path):
     """28 patients scanned 28, 25 and 23 times; 28 of 34 controls are matched."""
-    _, plan = planned(tmp_path, "repeated-infusions", n_frames=30)
+    _, plan = planned(tmp_path, "repeated-infusions", smaller={"n_frames = 180": "n_frames = 30"})
     assert plan.problems == ()
     (one,) = (a for a in plan.analyses if a.name == "Default")
     assert len(one.rows) == 28 + 25 + 23
@@ -154,7 +153,15 @@ def test_repeated_infusions_keep_people_with_missing_scans(tmp_path):
 
 def test_matrices_alone_come_to_their_truth(tmp_path):
     """Mean change of responders is that of truth.tsv within four standard errors."""
-    made, plan = planned(tmp_path, "prepost-matrices", n_frames=60)
+    made, plan = planned(
+        tmp_path,
+        "prepost-matrices",
+        smaller={
+            "n = 20": "n = 8",
+            "scans = { 1 = 20, 2 = 17 }": "scans = { 1 = 8, 2 = 7 }",
+            "n = 10": "n = 4",
+        },
+    )
     assert plan.problems == ()
     results = run_some(plan, tmp_path / "out", lambda a: a.what == "network FC")
     truth = pd.read_csv(made.folder / "truth.tsv", sep="\t").set_index(["name", "term"])["value"]
