@@ -48,7 +48,8 @@ def dose(
     connectrial dose doses.tsv --model kamp2020 --out doses
     """
     from connectrial.errors import InputError
-    from connectrial.run.dosing import answer_tables, compute_dose, list_choices, save_dose
+    from connectrial.run.dose_tables import answer_tables, save_dose
+    from connectrial.run.dosing import compute_dose, list_choices
 
     console = open_console()
     if show_list:
