@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from connectrial.plan.analyses import PlannedAnalysis, estimand_of, scan_rows, who_enters
+from connectrial.plan.designs import scan_rows, who_enters
 from connectrial.plan.outcomes import clinical_rows
 from connectrial.plan.people import People
+from connectrial.plan.planned import PlannedAnalysis, estimand_of
 from connectrial.study import CorrelationSection, Study
 
 _FEWEST = 4  # people that a correlation needs

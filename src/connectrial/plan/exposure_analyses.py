@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from connectrial.plan.analyses import PlannedAnalysis, scan_rows
+from connectrial.plan.designs import scan_rows
 from connectrial.plan.people import People
+from connectrial.plan.planned import PlannedAnalysis
 from connectrial.study import Study
 from connectrial.trial.endpoints import change_from_baseline
 

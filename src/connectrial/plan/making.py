@@ -13,10 +13,11 @@ import pandas as pd
 from connectrial.data import BoolArray
 from connectrial.fc.graphs import global_signal_note
 from connectrial.fc.networks import NetworkDefinition
-from connectrial.plan.analyses import PlannedAnalysis, plan_analyses
+from connectrial.plan.analyses import plan_analyses
 from connectrial.plan.exposure_analyses import plan_exposures
 from connectrial.plan.map_plans import plan_maps
 from connectrial.plan.people import People, plan_people
+from connectrial.plan.planned import PlannedAnalysis
 from connectrial.plan.quality_rules import (
     batch_notes,
     batch_sessions,

@@ -7,8 +7,9 @@ from typing import Literal
 
 from connectrial.errors import InputError
 from connectrial.fc.graphs import global_signal_note
-from connectrial.plan.analyses import PlannedAnalysis, plan_over_places
+from connectrial.plan.analyses import plan_over_places
 from connectrial.plan.people import People
+from connectrial.plan.planned import PlannedAnalysis
 from connectrial.study import MapSection, Study
 from connectrial.study_checks import not_over_parcels
 from connectrial.study_model_checks import expanded_terms

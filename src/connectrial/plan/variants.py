@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from connectrial.plan.analyses import PlannedAnalysis
+from connectrial.plan.planned import PlannedAnalysis
 from connectrial.study import Study, VariantSection
 
 #: Sections that a variant does not repeat: it is there for the hypotheses.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from connectrial.plan.analyses import PlannedAnalysis
 from connectrial.plan.making import Plan
+from connectrial.plan.planned import PlannedAnalysis
 from connectrial.run.correlating import values_of
 from connectrial.run.exposing import change_of
 from connectrial.study import CorrelationSection

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from connectrial.data import BoolArray, FloatArray
 from connectrial.io.edge_rows import EdgeValues
 from connectrial.plan import PlannedAnalysis
-from connectrial.plan.analyses import tested_columns
+from connectrial.plan.designs import tested_columns
 from connectrial.stats.design import Design
 from connectrial.stats.edgewise import fit_edges
 
