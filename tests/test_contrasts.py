@@ -14,7 +14,7 @@ from connectrial.data import Atlas
 from connectrial.errors import StudyFileError
 from connectrial.io.known_atlases import atlas_table
 from connectrial.io.tables import read_table
-from connectrial.plan.making import plan_hash
+from connectrial.plan.hashes import plan_hash
 from connectrial.plan.systems import plan_systems
 from connectrial.report.set_sections import variant_rows
 from connectrial.run.simulating import simulate_dataset

@@ -16,7 +16,8 @@ from connectrial.data import Atlas
 from connectrial.errors import InputError, StudyFileError
 from connectrial.io.known_atlases import SIEGEL, siegel_parcels
 from connectrial.plan.systems import plan_systems
-from connectrial.run.simulating import first_of_each, simulate_dataset
+from connectrial.run.simulated_files import first_of_each
+from connectrial.run.simulating import simulate_dataset
 from connectrial.simulate import read_facts
 from connectrial.simulate.atlas import label_by_distance
 from parallel_trial import STUDY as PARALLEL

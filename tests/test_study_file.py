@@ -24,7 +24,7 @@ from connectrial.fc.subcortex import clean_subcortex
 from connectrial.io.grayordinate_atlas import read_grayordinate_atlas
 from connectrial.io.images import extract_with_quality
 from connectrial.io.known_atlases import load_atlas
-from connectrial.plan.making import plan_hash
+from connectrial.plan.hashes import plan_hash
 from connectrial.stats.terms import fit_terms
 from connectrial.study import Study, json_schema
 from connectrial.study_file import load_study, parse_study

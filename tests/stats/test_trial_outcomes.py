@@ -16,9 +16,9 @@ from connectrial.stats.imputation import (
     conditional_normal,
     impute_reference_based,
     joint_distribution,
-    pool_rubin,
 )
 from connectrial.stats.ordinal import probabilistic_index
+from connectrial.stats.rubin import pool_rubin
 from connectrial.stats.survival import cox, kaplan_meier, log_rank, median_time
 
 

@@ -15,13 +15,11 @@ from connectrial.errors import InputError
 from connectrial.io.files import remove_file, write_atomic
 from connectrial.io.map_files import MapPlaces, map_paths, read_place_map, write_place_map
 from connectrial.io.number_text import EXACT_FLOATS
+from connectrial.io.output_tables import COLUMNS_OF, FOLDERS, TABLES
 from connectrial.io.provenance import digest_file, read_json, write_json
 from connectrial.results import (
     COLUMNS,
     DICTIONARY,
-    QCFC_DICTIONARY,
-    QUALITY_DICTIONARY,
-    REGION_DICTIONARY,
     GroupMap,
     Result,
     Results,
@@ -33,63 +31,6 @@ FILE_COLUMNS = ("matrix", "parcels", "frames", "carpet_before", "carpet_after")
 #: Key of ``results.json`` under which stands what the results were made from, and their files.
 MADE_FROM = "MadeFrom"
 _TEXT_COLUMNS = {"subject", "session", "run"}
-#: Tables in the order in which a reader wants them; each is a file of its own.
-_TABLES = {
-    "subjects": "One row per person: factors, in or out, and why",
-    "scans": "One row per run: visit, frames, motion, usable or not, analysed or not, and why",
-    "flow": "People and scans at each step, with those who left",
-    "availability": "What each person has at each visit",
-    "network_fc": "Network FC (mean Fisher z) of each session",
-    "network_strength": "Mean Fisher z within every network and between every two, of each session",
-    "visit_fc": "Network FC of each visit, sessions averaged, with the person's factors",
-    "scores": "Clinical scores by visit, with change from the first visit of the scale",
-    "score_means": "Observed means of the scores by visit",
-    "endpoints": "Who met each endpoint, or why that is unknown",
-    "quality": "Motion, kept data and signal of each session, its runs together",
-    "region_quality": "Signal, its SD and coverage in each network and set, by session",
-    "qcfc": "Correlation of motion with every edge, by visit and within people",
-    "edge_reliability": "Intraclass correlation of every edge over the sessions of a visit",
-    "batches": "Sessions of each scanner, site or version (batch) at each visit and in each arm",
-    "profiles": "Maps over parcels: means by visit, and people's mean change, of every parcel (Fisher z)",
-    "weak_parcels": "Parcels with little coverage or signal, by session",
-    "rules": "Eligibility and analysis sets, rule by rule: how many fail in turn, and of all",
-    "baseline": "People at the start by group, with standardised differences",
-    "imaging_flow": "Scans at each session: expected, made, failed and why, analysed",
-    "volumes": "Volumes over intracranial volume of each person, beside the change they predict",
-    "period_flow": "Crossover: people of each sequence through its periods, and who has a score",
-    "score_log": "Assessments with missing items, and what was done about them",
-    "severity": "People in each severity band of a scale, by visit",
-    "survival": "Kaplan-Meier curves of the times to events",
-    "event_times": "Time to each event of each person, or why there is none",
-    "adverse_events": "People with each side effect, by arm and visit",
-    "worst_severity": "Each person's worst severity of each side effect",
-    "safety_courses": "Means of safety scales by visit",
-    "vital_signs": "Change of vital signs from the baseline visit",
-    "dispositions": "What became of each person",
-    "parcels": "Parcels and their networks, in order, with their centres in mm where the atlas tells them",
-    "exposure": "Measures of exposure of each person, their weight, and why one is missing",
-    "doses": "Doses of each dosed person, as amounts over a duration",
-    "concentrations": "Modelled concentrations of each dosed person over time, ng/ml",
-    "samples": "Measured concentrations, enantiomers added up, after the rule for small values",
-    "scan_files": "Where each run's own files lie; empty where there is none",
-    "random_sets": "Matched random sets of connections: their difference from the rest",
-    "residuals": "Residuals of the primary outcomes' models, one row per observation",
-    "influence": "What leaving a person out does to each coefficient of the primary outcomes' models",
-    "variants": "Variants of processing: what is other about each, and its sessions",
-    "variant_fc": "Network FC of each visit in each variant of processing",
-    "truth": "What was simulated beside what was found",
-}
-
-
-_COLUMNS_OF = {
-    "quality": QUALITY_DICTIONARY,
-    "region_quality": REGION_DICTIONARY,
-    "qcfc": QCFC_DICTIONARY,
-}
-_FOLDERS = {
-    "edges": "One row per edge of an exploratory analysis",
-    "matrices": "Mean Fisher z over the sessions of a visit",
-}
 
 
 def save_results(
@@ -114,12 +55,12 @@ def save_results(
     remove_file(output_dir / "report.html")
     written: list[Path] = []
     for name, table in results.tables.items():
-        about = {"Description": _TABLES.get(name, ""), "Simulated": simulated}
+        about = {"Description": TABLES.get(name, ""), "Simulated": simulated}
         written += _write_pair(group / f"{name}.tsv", table, about | _column_words(name, table))
     for folder, tables in (("edges", results.edges), ("matrices", results.matrices)):
         for name, table in tables.items():
             path = group / folder / f"{file_label(name)}.tsv"
-            about = {"Description": f"{_FOLDERS[folder]}: {name}", "Simulated": simulated}
+            about = {"Description": f"{FOLDERS[folder]}: {name}", "Simulated": simulated}
             written += _write_pair(path, table, about, index=folder == "matrices")
     for name, one in results.maps.items():
         written += _save_map(group / "maps", name, one, simulated=simulated)
@@ -227,7 +168,7 @@ def _load_map(folder: Path, stem: str, keys: Sequence[str]) -> GroupMap:
 
 def _column_words(name: str, table: pd.DataFrame) -> dict[str, Any]:
     """Describe the columns of a table that has a dictionary, as BIDS sidecars do."""
-    words = _COLUMNS_OF.get(name, {})
+    words = COLUMNS_OF.get(name, {})
     return {
         column: {"Description": text} | ({"Units": unit} if unit else {})
         for column, (text, unit) in words.items()
@@ -243,7 +184,7 @@ def _as_json(results: Results) -> dict[str, Any]:
         "seed": results.plan.get("seed"),
         "Simulated": bool(results.plan.get("simulated")),
         "Columns": DICTIONARY,
-        "Tables": {name: _TABLES.get(name, "") for name in results.tables},
+        "Tables": {name: TABLES.get(name, "") for name in results.tables},
         "Edges": {name: f"edges/{file_label(name)}.tsv" for name in results.edges},
         "Matrices": {name: f"matrices/{file_label(name)}.tsv" for name in results.matrices},
         "Maps": {name: list(one.images) for name, one in results.maps.items()},

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -15,6 +13,7 @@ from connectrial.fc.graphs import global_signal_note
 from connectrial.fc.networks import NetworkDefinition
 from connectrial.plan.analyses import plan_analyses
 from connectrial.plan.exposure_analyses import plan_exposures
+from connectrial.plan.hashes import _records, hash_of, plan_hash, survey_hash_of
 from connectrial.plan.map_plans import plan_maps
 from connectrial.plan.people import People, plan_people
 from connectrial.plan.planned import PlannedAnalysis
@@ -29,12 +28,6 @@ from connectrial.plan.systems import plan_systems
 from connectrial.study import Study
 from connectrial.trial.flow import flow
 from connectrial.trial.visits import CONTROLS, availability
-
-#: Where the data lie and what the study is called is not part of the plan.
-_NOT_PLANNED = {
-    "study": ("name", "description", "registration", "simulated"),
-    "data": ("derivatives", "dataset", "participants", "phenotype"),
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -165,7 +158,7 @@ def with_variant_plans(plan: Plan, variants: Mapping[str, Plan]) -> Plan:
     return replace(
         plan,
         variants=dict(variants),
-        survey_hash=_hash(hashes),
+        survey_hash=hash_of(hashes),
         data_problems=(*plan.data_problems, *data),
         analysis_problems=(*plan.analysis_problems, *analyses),
     )
@@ -233,7 +226,7 @@ def make_plan(study: Study, survey: Survey) -> Plan:
         availability=available,
         flow=steps,
         hash=plan_hash(study, survey.connections),
-        survey_hash=_survey_hash(people, analyses),
+        survey_hash=survey_hash_of(people, analyses),
         data_problems=tuple(dict.fromkeys(problems)),
         # Wrong data make every model on them look wrong: mend the data first.
         analysis_problems=() if problems else tuple(unfit),
@@ -269,52 +262,6 @@ def _by_problem(analyses: list[PlannedAnalysis]) -> list[str]:
         for problem in one.problems:
             names.setdefault(problem, []).append(one.name)
     return [f"{', '.join(who)}: {problem}" for problem, who in names.items()]
-
-
-def plan_hash(study: Study, connections: Mapping[str, pd.DataFrame] | None = None) -> str:
-    """Identify the rules and models of a study; where its data lie does not matter.
-
-    Parameters
-    ----------
-    study : Study
-        The study file.
-    connections : mapping, optional
-        Tables of connections that it names: what they say is part of the plan.
-    """
-    plain = study.as_plain()
-    for one in plain["variants"].values():
-        one.pop("derivatives")
-        one.pop("description")
-    if connections:
-        plain["connections"] = {
-            name: _records(table.sort_index(axis=1)) for name, table in connections.items()
-        }
-    for section, keys in _NOT_PLANNED.items():
-        plain[section] = {key: v for key, v in plain[section].items() if key not in keys}
-    return _hash(plain)
-
-
-def _survey_hash(people: People, analyses: list[PlannedAnalysis]) -> str:
-    counts = [(one.name, one.n_subjects, one.n_observations) for one in analyses]
-    fates = people.scans.drop(columns=["file"])
-    return _hash([_records(people.subjects), _records(fates), counts])
-
-
-def _hash(plain: object) -> str:
-    text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Turn a table into plain rows, missing cells as None."""
-    ready = table.astype(object).where(table.notna(), None)
-    return [
-        {
-            str(key): (value.item() if hasattr(value, "item") else value)
-            for key, value in row.items()
-        }
-        for row in ready.to_dict(orient="records")
-    ]
 
 
 def _plain_analysis(one: PlannedAnalysis) -> dict[str, Any]:

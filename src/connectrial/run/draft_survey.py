@@ -7,23 +7,27 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from connectrial.data import Scan
-from connectrial.errors import ConnectrialError, InputError
+from connectrial.errors import InputError
 from connectrial.io.bids import (
     ScanIndex,
     index_scans,
-    read_dataset_description,
 )
 from connectrial.io.bids_filters import FilterValue
-from connectrial.io.clinical import ClinicalTable, ScoreTable, read_participants, read_scores
 from connectrial.io.hcp import hcp_folders
-from connectrial.io.tables import read_table
 from connectrial.run.draft_parcels import Parcels, find_parcels, networks_of_names, parcel_names
-from connectrial.run.draft_scales import draft_scales
+from connectrial.run.draft_tables import (
+    TABLE_ENDINGS,
+    description_in,
+    dictionary_beside,
+    loose_tables,
+    people_of,
+    scores_of,
+    session_meanings,
+)
 from connectrial.run.draft_text import counted
 
 _KINDS = ("time series", "matrix", "image")
@@ -32,7 +36,6 @@ _PREFERRED = {
     "space": ("MNI152NLin6Asym", "MNI152NLin2009cAsym"),
     "description": ("denoised", "denoisedSmoothed"),
 }
-_TABLES = (".tsv", ".csv", ".xlsx")
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -135,11 +138,11 @@ def look_at(
         problems += index.problems
     dataset = _find_dataset(root, index)
     participants = next((p for p in _named(dataset, "participants") if p.is_file()), None)
-    table = _read_people(participants, index, problems)
-    scores = _read_scores(dataset, participants, table, index, problems)
+    table = people_of(participants, index, problems)
+    scores = scores_of(dataset, participants, table, index, problems)
     if index is None and scores["session"].notna().sum() == 0:
         raise InputError(_nothing(root, participants, problems))
-    description = _description(*([index.root] if index else []), dataset, root)
+    description = description_in(*([index.root] if index else []), dataset, root)
     return Look(
         root=root,
         dataset=dataset,
@@ -149,10 +152,10 @@ def look_at(
         parcels=find_parcels(dataset, index) if index is not None else Parcels(),
         participants=participants,
         people=table.frame if table is not None else pd.DataFrame(),
-        dictionary=_dictionary(participants),
+        dictionary=dictionary_beside(participants),
         scores=scores,
-        meanings=_session_meanings(dataset),
-        loose=_loose_tables(dataset),
+        meanings=session_meanings(dataset),
+        loose=loose_tables(dataset),
         name=_printable(str(description.get("Name") or "")) or root.resolve().name,
         simulated=description.get("Simulated") is True,
         problems=tuple(dict.fromkeys(problems)),
@@ -286,7 +289,7 @@ def _best_atlas(index: ScanIndex, counts: Mapping[str, int]) -> str:
 
 
 def _named(folder: Path, stem: str) -> list[Path]:
-    return [folder / f"{stem}{ending}" for ending in _TABLES]
+    return [folder / f"{stem}{ending}" for ending in TABLE_ENDINGS]
 
 
 def _find_dataset(root: Path, index: ScanIndex | None) -> Path:
@@ -307,102 +310,6 @@ def _find_dataset(root: Path, index: ScanIndex | None) -> Path:
         if any(place.exists() for place in places):
             return folder
     return index.root if index is not None else root
-
-
-def _read_people(
-    path: Path | None, index: ScanIndex | None, problems: list[str]
-) -> ClinicalTable | None:
-    if path is None:
-        return None
-    try:
-        table = read_participants(path, known_subjects=index.subjects if index else ())
-    except InputError as error:
-        problems += error.problems
-        return None
-    problems += table.problems
-    return table
-
-
-def _read_scores(
-    dataset: Path,
-    participants: Path | None,
-    people: ClinicalTable | None,
-    index: ScanIndex | None,
-    problems: list[str],
-) -> pd.DataFrame:
-    subjects = {scan.subject for scan in index.scans} if index else set()
-    subjects |= set(people.rows) if people is not None else set()
-
-    def read(variables: Sequence[str] | None) -> ScoreTable:
-        return read_scores(
-            dataset,
-            participants=participants if people is not None else None,
-            known_subjects=subjects,
-            known_sessions={s.session for s in index.scans if s.session} if index else (),
-            variables=variables,
-        )
-
-    try:
-        table = read(None)
-        if table.problems:  # what ails columns that are no scales is no matter of the study
-            table = read([scale.column for scale in draft_scales(table.frame)[0]])
-    except InputError as error:
-        problems += error.problems
-        return pd.DataFrame(
-            columns=["subject", "session", "day", "variable", "value", "number", "file"]
-        )
-    problems += table.problems
-    return table.frame
-
-
-def _dictionary(table: Path | None) -> Mapping[str, object]:
-    """Read the data dictionary beside a table; one that cannot be read says nothing."""
-    path = table.with_suffix(".json") if table is not None else None
-    if path is None or not path.is_file():
-        return {}
-    try:
-        return read_dataset_description(path)
-    except (ConnectrialError, OSError):
-        return {}
-
-
-def _session_meanings(dataset: Path) -> dict[str, str]:
-    """Return what the dictionaries of the tables say of each session."""
-    meanings: dict[str, str] = {}
-    for path in [*sorted((dataset / "phenotype").glob("*.json")), dataset / "sessions.json"]:
-        entry = _dictionary(path).get("session_id")
-        levels = entry.get("Levels") if isinstance(entry, dict) else None
-        for label, text in levels.items() if isinstance(levels, dict) else ():
-            text = text.get("Description") if isinstance(text, dict) else text
-            if isinstance(text, str):
-                meanings.setdefault(str(label).removeprefix("ses-"), text)
-    return meanings
-
-
-def _loose_tables(dataset: Path) -> tuple[tuple[Path, tuple[str, ...]], ...]:
-    """Find tables of people in the root that no BIDS layout covers."""
-    known = {"participants", "sessions", "descriptions", "dataset", "desc"}
-    loose = []
-    for path in sorted(dataset.iterdir()):
-        if path.suffix.lower() not in _TABLES or path.stem in known or not path.is_file():
-            continue
-        try:
-            columns = tuple(map(str, read_table(path).frame.columns))
-        except InputError:
-            continue
-        if any(any(word in c.lower() for word in ("subj", "patient", "particip")) for c in columns):
-            loose.append((path, columns))
-    return tuple(loose)
-
-
-def _description(*folders: Path) -> dict[str, Any]:
-    for folder in folders:
-        if (folder / "dataset_description.json").is_file():
-            try:
-                return read_dataset_description(folder)
-            except ConnectrialError:
-                continue
-    return {}
 
 
 def path_text(path: Path, *, variables: Sequence[str]) -> str:

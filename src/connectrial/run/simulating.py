@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -14,36 +13,33 @@ from connectrial.data import Atlas
 from connectrial.errors import InputError, StudyFileError
 from connectrial.fc.networks import NetworkDefinition
 from connectrial.io.atlas import read_atlas
-from connectrial.io.dataset import write_images
 from connectrial.io.files import write_atomic
 from connectrial.io.known_atlases import SIEGEL, atlas_table, siegel_parcels
 from connectrial.io.regimens import read_regimen, shipped_regimens
 from connectrial.io.simulated import (
-    SPACE,
     WARNING,
-    write_matrices,
-    write_parcels,
-    write_plain,
     write_root,
-    write_series,
-    write_table,
 )
 from connectrial.io.tables import read_table
-from connectrial.plan.scores import item_columns
 from connectrial.plan.systems import plan_systems
 from connectrial.reading import read_toml
+from connectrial.run.simulated_files import (
+    Progress,
+    images_study,
+    inside,
+    readme_of,
+    write_drawn_images,
+    write_scans,
+    write_tables,
+)
 from connectrial.run.survey_tables import read_definitions
 from connectrial.scales import Scale
 from connectrial.simulate import Facts, SimulatedStudy, read_facts, simulate_study
-from connectrial.simulate.atlas import ATLAS_NAME, label_by_distance, parcel_table
-from connectrial.simulate.images import simulate_image
+from connectrial.simulate.atlas import ATLAS_NAME, parcel_table
 from connectrial.simulate.parcels import invent_atlas
 from connectrial.simulate.scoring import ScoreRange
 from connectrial.study import ConnectionTable, Study
 from connectrial.study_file import load_study
-
-Progress = Callable[[str, int, int], None]
-_IMAGES = "derivatives/fmriprep-like"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -128,13 +124,13 @@ def simulate_dataset(
         regimen=_regimen(study, facts),
     )
     n_scans = len(made.recruited.scans) if made.wiring is not None else 0
-    write_root(out, name=study.study.name, seed=made.seed, readme=_readme(made))
-    _write_tables(made, scales, out)
+    write_root(out, name=study.study.name, seed=made.seed, readme=readme_of(made))
+    write_tables(made, scales, out)
     _copy_connections(study, study_file, out)
-    own = _write_scans(made, out, progress, n_scans * made.settings["n_runs"])
+    own = write_scans(made, out, progress, n_scans * made.settings["n_runs"])
     if n_images:
-        _write_images(made, out, n_images, progress)
-        write_atomic(out / "images.toml", _images_study(made))
+        write_drawn_images(made, out, n_images, progress)
+        write_atomic(out / "images.toml", images_study(made))
     file = out / "study.toml"
     write_atomic(file, _study_text(study, study_file, out, own))
     return Simulation(folder=out, study=file, simulated=made, truth_from=path)
@@ -173,7 +169,7 @@ def _copy_connections(study: Study, study_file: Path, out: Path) -> None:
     """Put tables of connections into the dataset, whose study file looks for them there."""
     for name, path in _beside(study, study_file).items():
         write_atomic(
-            _inside(out, name, "hypothesis.connections.table"), path.read_text(encoding="utf-8-sig")
+            inside(out, name, "hypothesis.connections.table"), path.read_text(encoding="utf-8-sig")
         )
 
 
@@ -264,192 +260,6 @@ def _regimen(study: Study, facts: Facts) -> pd.DataFrame | None:
     if name not in shipped_regimens():
         name = "siegel-96h" if name is None or not Path(name).is_file() else name
     return read_regimen(name).doses
-
-
-def _readme(made: SimulatedStudy) -> str:
-    odd = "\n".join(f"* {where}: {what}" for where, what in made.odd.items()) or "* nothing"
-    return f"""Simulated data: {made.study.study.name}
-
-These data are SIMULATED by 'connectrial simulate' (seed {made.seed}). No person was measured, and
-nothing in them is evidence about a drug, a disease or a brain. truth.tsv has what an analysis should
-find, truth_scans.tsv what is true of every session, truth.json every value that was asked for with
-its source; what has none is an assumption.
-
-Put in on purpose:
-{odd}
-"""
-
-
-def _write_tables(made: SimulatedStudy, scales: Mapping[str, Scale], out: Path) -> None:
-    study, recruited = made.study, made.recruited
-    people = recruited.people.assign(participant_id="sub-" + recruited.people["subject"])
-    words: dict[str, Any] = {
-        c: {"Description": f"{c} of a simulated person"} for c in recruited.columns
-    }
-    write_table(
-        out / "participants.tsv",
-        people[["participant_id", *recruited.columns]],
-        words={"participant_id": {"Description": "Simulated person"}} | words,
-    )
-    folder = out / study.data.phenotype[0] if study.data.phenotype else out / "phenotype"
-    if folder.suffix:
-        folder = folder.parent
-    sessions = {p.name: p.phenotype_sessions[0] for p in study.places if p.phenotype_sessions}
-    for name, section in study.scales.items():
-        own = made.scores.loc[made.scores["scale"] == name].reset_index(drop=True)
-        if own.empty:
-            continue
-        scale = scales.get(name)
-        if scale is not None and section.items is not None:
-            columns = _items(own["score"], item_columns(section, scale), scale, section.score)
-        else:
-            columns = pd.DataFrame({section.column or name: own["score"]})
-        table = pd.concat([_keys(own, sessions), columns], axis=1)
-        _write_phenotype(folder / f"{_file_name(name)}.tsv", table, name)
-    if made.events is not None:
-        rest = made.events.drop(columns=["subject", "place"])
-        table = pd.concat([_keys(made.events, sessions), rest], axis=1)
-        _write_phenotype(folder / "side_effects.tsv", table, "Checklist of side effects")
-    regimen = None if study.exposure is None else study.exposure.regimen
-    if made.doses is not None and regimen is not None and regimen not in shipped_regimens():
-        write_table(_inside(out, regimen, "exposure.regimen"), made.doses)
-    for path, samples in made.samples.items():
-        write_table(_inside(out, path, "exposure.measured.path"), samples)
-    if made.volumes is not None and study.volumes is not None:
-        write_table(_inside(out, study.volumes.table, "volumes.table"), made.volumes)
-    write_table(out / "truth.tsv", made.truth)
-    if made.wiring is not None:
-        write_table(out / "truth_scans.tsv", made.wiring.scans)
-    write_plain(
-        out / "truth.json",
-        {
-            "simulated": True,
-            "warning": WARNING,
-            "seed": made.seed,
-            "truth": made.truth.to_dict("records"),
-            "asked_for": made.facts.to_dict("records"),
-            "odd": made.odd,
-            "n_repaired": 0 if made.wiring is None else made.wiring.n_repaired,
-        },
-    )
-
-
-def _keys(rows: pd.DataFrame, sessions: Mapping[str, str]) -> pd.DataFrame:
-    keys = {
-        "participant_id": "sub-" + rows["subject"],
-        "session_id": "ses-" + rows["place"].map(sessions),
-    }
-    return pd.DataFrame(keys).reset_index(drop=True)
-
-
-def _write_phenotype(path: Path, table: pd.DataFrame, name: str) -> None:
-    words: dict[str, Any] = {"MeasurementToolMetadata": {"Description": f"{name}. {WARNING}"}}
-    words |= {str(c): {"Description": f"{c}, simulated"} for c in table if c != "participant_id"}
-    write_table(path, table, words=words)
-
-
-def _file_name(name: str) -> str:
-    return "".join(c if c.isalnum() else "_" for c in name).strip("_").lower()
-
-
-def _items(
-    totals: pd.Series, columns: Mapping[str, str], scale: Scale, score: str | None
-) -> pd.DataFrame:
-    """Spread totals over the items that are summed, as evenly as their ranges allow."""
-    rule = scale.rule(score or scale.scores[0].name)
-    used = [part[0] for part in rule.parts]
-    low = [scale.items[k].minimum for k in range(len(scale.items))]
-    rows = []
-    for total in totals:
-        cells = [float(x) for x in low]
-        left = float(total) - sum(cells[k] for k in used)
-        while left >= 1:
-            open_ones = [k for k in used if cells[k] < scale.items[k].maximum]
-            if not open_ones:
-                break
-            for k in open_ones:
-                if left < 1:
-                    break
-                cells[k] += 1
-                left -= 1
-        rows.append(cells)
-    names = [columns[item.name] for item in scale.items]
-    return pd.DataFrame(rows, columns=names)
-
-
-def _inside(out: Path, name: str, key: str) -> Path:
-    """Return where a file of the study goes in the dataset; outside of it nothing is written."""
-    if Path(name).is_absolute() or "${" in name or ".." in Path(name).parts:
-        raise InputError(
-            f"{key} = {name!r}: simulate writes inside the dataset alone; make the path relative to it"
-        )
-    return out / name
-
-
-def _write_scans(made: SimulatedStudy, out: Path, progress: Progress, total: int) -> dict[str, str]:
-    """Write series or matrices and the table of parcels; returns study keys that they need."""
-    study, atlas = made.study, made.atlas
-    if atlas is None:
-        return {}
-    label = "".join(c for c in atlas.name if c.isalnum())
-    task = study.data.task or "rest"
-    progress("simulating", 0, total)
-    if study.data.kind == "matrices":
-        written = write_matrices(
-            made.scans(), out, label=label, task=task, values=study.data.values
-        )
-    else:
-        written = write_series(made.scans(), out, label=label, task=task)
-    for n in written:
-        progress("simulating", n, total)
-    table = study.atlas.table
-    if table is not None and not (Path(table).is_absolute() or "${" in table):
-        write_parcels(_inside(out, table, "atlas.table"), atlas)
-        return {}
-    name = f"atlases/atlas-{label}/atlas-{label}_dseg.tsv"
-    write_parcels(out / name, atlas)
-    return {"table": name, "name": label} if study.atlas.name != label else {"table": name}
-
-
-def _write_images(made: SimulatedStudy, out: Path, n_images: int, progress: Progress) -> None:
-    """Write small 4D images of some people, and the label image that their parcels need."""
-    assert made.atlas is not None  # noqa: S101 - refused before without scans
-    atlas = label_by_distance(made.atlas)
-    chosen = first_of_each(made.recruited.people, made.recruited.scans["subject"], n_images)
-    images = (simulate_image(one, atlas) for one in made.scans() if one.subject in chosen)
-    total = int(made.recruited.scans["subject"].isin(chosen).sum()) * made.settings["n_runs"]
-    for n in write_images(images, atlas, out / _IMAGES, seed=made.seed):
-        progress("simulating images", n, total)
-
-
-def first_of_each(people: pd.DataFrame, scanned: pd.Series, n: int) -> set[str]:
-    """Choose n of the people with scans, each arm and the controls in turn: a study compares them."""
-    own = people.loc[people["subject"].isin(scanned)].fillna({"arm": ""})
-    turn = own.groupby(["is_control", "arm"], sort=False, observed=True).cumcount()
-    order = turn.sort_values(kind="stable").index
-    return set(own.loc[order, "subject"].iloc[:n])
-
-
-def _images_study(made: SimulatedStudy) -> str:
-    """Write a study file of the people with images: everything else is study.toml's."""
-    assert made.atlas is not None  # noqa: S101 - there are scans
-    label = "".join(c for c in made.atlas.name if c.isalnum())
-    atlas = f"{_IMAGES}/atlases/atlas-{label}/atlas-{label}"
-    return f"""# {WARNING} The same study from small images of some of its people.
-extends = "study.toml"
-
-[data]
-kind = "images"
-derivatives = "{_IMAGES}"
-
-[atlas]
-name = "{label}"
-image = "{atlas}_space-{SPACE}_dseg.nii.gz"
-table = "{atlas}_dseg.tsv"
-
-[denoising]
-strategy = "36P"
-"""
 
 
 def _study_text(study: Study, study_file: Path, out: Path, atlas: dict[str, str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from scipy import stats
 from connectrial.errors import InputError, ModelError
 from connectrial.stats.arm_model import ArmModel, Chain, maximum_likelihood
 from connectrial.stats.rows import check_level, estimate_row, stack
+from connectrial.stats.rubin import pool_rubin
 
 Array = NDArray[np.float64]
 Strategy = Literal["jump to reference", "copy reference", "copy increments", "mar"]
@@ -234,51 +234,6 @@ def impute_reference_based(
             )
         )
     return stack(rows)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pooled:
-    """An estimate over imputed data sets, by Rubin's rules."""
-
-    estimate: float
-    se: float
-    df: float
-    ci: tuple[float, float]
-    fraction_missing: float
-
-
-def pool_rubin(
-    estimates: Array, variances: Array, *, df_complete: float, ci_level: float = 0.95
-) -> Pooled:
-    """Pool an estimate over imputed data sets.
-
-    Parameters
-    ----------
-    estimates, variances : array, shape (n_imputations,)
-        Estimate and its squared standard error in each data set.
-    df_complete : float
-        Degrees of freedom that the analysis of complete data would have.
-    ci_level : float
-        Of the interval.
-
-    Returns
-    -------
-    Pooled
-
-    References
-    ----------
-    Rubin (1987); degrees of freedom of Barnard & Rubin (1999) Biometrika 86:948.
-    """
-    m = len(estimates)
-    within, between = float(variances.mean()), float(estimates.var(ddof=1))
-    total = within + (1 + 1 / m) * between
-    share = (1 + 1 / m) * between / total
-    observed = (df_complete + 1) / (df_complete + 3) * df_complete * (1 - share)
-    # Without spread between imputations only the complete data's df remain.
-    df = observed if share <= 0 else 1 / (1 / ((m - 1) / share**2) + 1 / observed)
-    at, se = float(estimates.mean()), float(np.sqrt(total))
-    half = float(stats.t.ppf((1 + ci_level) / 2, df)) * se
-    return Pooled(estimate=at, se=se, df=df, ci=(at - half, at + half), fraction_missing=share)
 
 
 def _check_parallel(design: str, arms: Sequence[str]) -> None:
