@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -240,7 +241,10 @@ def siegel(tmp_path_factory):
     made = simulate_dataset(folder / "study.toml", folder / "made")
     plan = plan_study(load_study(made.study))
     assert plan.problems == ()
-    results = run_plan(plan, folder / "out")
+    # What no test here asks about is planned and not run.
+    unasked = {"groups", "reliability", "edges", "score"}
+    asked = tuple(one for one in plan.analyses if one.what not in unasked)
+    results = run_plan(replace(plan, analyses=asked), folder / "out")
     assert results is not None
     return made, plan, results
 
