@@ -127,6 +127,10 @@ def scenario(folder: Path, n_subjects: int) -> None:
         folder,
     )
     assert not queue(), "the workers' jobs must be gone with the run"
+    assert sorted((over_dask / "logs/dask").glob("dask-worker-*.out")), (
+        "what the jobs said must be kept"
+    )
+    assert not list(Path.cwd().glob("slurm-*.out")), "nothing may lie where the command was given"
 
     shown([*command, "run", str(study), str(plain)], folder, quiet=True)
     tables = sorted(path.name for path in (plain / "group").glob("*.tsv"))

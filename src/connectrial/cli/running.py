@@ -70,7 +70,10 @@ def run_study(
     with claimed(out, people=people):
         claim_folder(out, simulated=plan.simulated, study=plan.study.study.name, whole=whole)
         note_request(out, Request.of(study, exclude=exclude, filters=filters))
-        with _workers(cluster, scheduler) as address, progress_bars(console) as progress:
+        with (
+            _workers(cluster, scheduler, out / "logs" / "dask") as address,
+            progress_bars(console) as progress,
+        ):
             results = run_plan(
                 plan,
                 out,
@@ -95,7 +98,7 @@ def run_study(
 
 
 @contextmanager
-def _workers(cluster: Path | None, scheduler: str | None) -> Iterator[str | None]:
+def _workers(cluster: Path | None, scheduler: str | None, logs: Path) -> Iterator[str | None]:
     """Give the address of the scheduler that was named, or of one with workers started for this run."""
     if cluster is None:
         yield scheduler
@@ -103,7 +106,7 @@ def _workers(cluster: Path | None, scheduler: str | None) -> Iterator[str | None
     from connectrial.cluster.dask_jobs import worker_jobs
     from connectrial.cluster.settings import read_cluster_file
 
-    with worker_jobs(read_cluster_file(cluster)) as address:
+    with worker_jobs(read_cluster_file(cluster), logs=logs) as address:
         yield address
 
 

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from connectrial.cluster.settings import ClusterSettings
@@ -13,13 +14,15 @@ from connectrial.errors import MachineError
 
 
 @contextmanager
-def worker_jobs(settings: ClusterSettings) -> Iterator[str]:
+def worker_jobs(settings: ClusterSettings, *, logs: Path) -> Iterator[str]:
     """Start a Dask scheduler here and workers as SLURM jobs.
 
     Parameters
     ----------
     settings : ClusterSettings
         What each job of workers asks for; one worker per core, one thread each.
+    logs : Path
+        Folder for what the jobs say.
 
     Yields
     ------
@@ -51,6 +54,7 @@ def worker_jobs(settings: ClusterSettings) -> Iterator[str]:
         "job_extra_directives": list(settings.options),
         "job_script_prologue": list(settings.setup),
         "python": sys.executable,
+        "log_directory": str(logs),
     }
     make: Any = getattr(dask_jobqueue, "SLURMCluster")  # noqa: B009 - it has no types
     try:
