@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from connectrial.errors import ConnectrialError
-from connectrial.plan import Plan, PlannedAnalysis
+from connectrial.plan import PlannedAnalysis
 from connectrial.results import COLUMNS, Result, tidy
 from connectrial.run.comparing import mixed_comparison
 from connectrial.run.crossing import contrast_rows as contrast_rows_of_treatments
@@ -30,25 +30,11 @@ from connectrial.run.model_rows import (
 )
 from connectrial.run.variance_rows import with_variance_intervals
 from connectrial.stats.compare import compare_groups
-from connectrial.stats.multiplicity import adjust
 from connectrial.stats.reliability import icc, repeatability
 from connectrial.study_model_checks import term_variables
 from connectrial.trial.visits import CONTROLS
 
 FC_UNIT = "Fisher z"
-_RESULT_FIELDS = (
-    "name",
-    "title",
-    "role",
-    "what",
-    "outcome",
-    "means",
-    "methods",
-    "citations",
-    "design",
-    "notes",
-    "estimand",
-)
 MIXED = ("laird1982", "satterthwaite1946")
 
 
@@ -370,41 +356,3 @@ def analyse_reliability(plan: PlannedAnalysis, network_fc: pd.DataFrame, *, unit
         citations=("shrout1979",),
         notes=plan.notes,
     )
-
-
-def adjust_families(plan: Plan, results: Sequence[Result]) -> list[Result]:
-    """Adjust the declared tests of each family together and write that into their rows."""
-    tables = [result.estimates.copy() for result in results]
-    for name, family in plan.study.family.items():
-        places = [
-            (number, index)
-            for number, table in enumerate(tables)
-            for index in table.index[(table["family"] == name) & table["declared"]]
-        ]
-        if not places:
-            continue
-        p = np.array([float(tables[number].loc[index, "p"]) for number, index in places])
-        size = family.size or len(p)
-        adjusted = adjust(p, family.method, size=max(size, len(p)))
-        for (number, index), value in zip(places, adjusted, strict=True):
-            tables[number].loc[index, "p_adjusted"] = value
-            tables[number].loc[index, "family_size"] = max(size, len(p))
-            tables[number].loc[index, "adjustment"] = (
-                f"{family.method} over {max(size, len(p))} tests"
-            )
-    return [_with_estimates(result, table) for result, table in zip(results, tables, strict=True)]
-
-
-def mark_simulated(result: Result) -> Result:
-    """Say in every row of an analysis that its data are simulated; once, if it was said before."""
-    mark = "simulated data"
-    flags = [
-        flag if flag.endswith(mark) else f"{flag}; {mark}".removeprefix("; ")
-        for flag in result.estimates["flags"]
-    ]
-    return _with_estimates(result, result.estimates.assign(flags=flags))
-
-
-def _with_estimates(result: Result, table: pd.DataFrame) -> Result:
-    fields: Mapping[str, Any] = {name: getattr(result, name) for name in _RESULT_FIELDS}
-    return Result(**fields, estimates=table)

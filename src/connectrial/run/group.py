@@ -20,13 +20,11 @@ from connectrial.plan import Plan, PlannedAnalysis
 from connectrial.plan.variants import variant_words
 from connectrial.results import GroupMap, Result, Results
 from connectrial.run.analysing import (
-    adjust_families,
     analyse_groups,
     analyse_network,
     analyse_reliability,
     analyse_score,
     failed,
-    mark_simulated,
 )
 from connectrial.run.clinical import analyse_arms, analyse_times, analyse_volumes
 from connectrial.run.correlating import analyse_correlation
@@ -34,6 +32,7 @@ from connectrial.run.diagnosing import diagnose_primary
 from connectrial.run.edge_sets import analyse_edge_set
 from connectrial.run.exploring import analyse_edges
 from connectrial.run.exposing import correlate_exposure, describe_exposure
+from connectrial.run.families import adjust_families, mark_simulated
 from connectrial.run.group_parts import Earlier, analysis_key
 from connectrial.run.group_tables import group_tables, visit_facts
 from connectrial.run.making_of import made_from

@@ -11,7 +11,8 @@ import pandas as pd
 from connectrial.plan import Plan
 from connectrial.plan.variants import as_variant, variant_words
 from connectrial.results import Result, Results
-from connectrial.run.analysing import analyse_network, failed, mark_simulated
+from connectrial.run.analysing import analyse_network, failed
+from connectrial.run.families import mark_simulated
 from connectrial.run.group import scans_after, visit_fc_of
 from connectrial.run.participant import Progress
 from connectrial.run.quality_tables import ruled_out
