@@ -64,6 +64,48 @@ def base_cells(plan: PlannedAnalysis, **more: object) -> dict[str, Any]:
     }
 
 
+def result_of(
+    plan: PlannedAnalysis,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    methods: str,
+    citations: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    design: Mapping[str, Any] | None = None,
+) -> Result:
+    """Put rows and words into a result."""
+    return Result(
+        name=plan.name,
+        title=plan.title,
+        role=plan.role,
+        what=plan.what,
+        outcome=plan.outcome,
+        estimates=tidy(rows),
+        methods=methods,
+        citations=tuple(citations),
+        notes=tuple(dict.fromkeys((*plan.notes, *notes))),
+        design=design or {},
+        estimand=plan.estimand,
+    )
+
+
+def effect_size_cells(
+    plan: PlannedAnalysis, row: pd.Series, term: str, **more: object
+) -> dict[str, Any]:
+    """Return the cells of the effect size that a row of statistics carries."""
+    return base_cells(plan, **more) | {
+        "kind": "effect size",
+        "unit": str(row["effect_size_variant"]),
+        "term": term,
+        "estimate": row["effect_size"],
+        "ci_level": row["ci_level"],
+        "ci_low": row["effect_size_ci_low"],
+        "ci_high": row["effect_size_ci_high"],
+        "n_subjects": row["n_subjects"],
+        "n_observations": row["n_observations"],
+    }
+
+
 def analyse_network(
     plan: PlannedAnalysis, visit_fc: pd.DataFrame, endpoints: Sequence[str], *, seed: int
 ) -> Result:
@@ -269,20 +311,8 @@ def analyse_groups(
                     "term": f"patients at {visit} - controls",
                 }
             )
-            rows.append(
-                base
-                | {
-                    "kind": "effect size",
-                    "unit": str(row["effect_size_variant"]),
-                    "term": f"patients at {visit} - controls",
-                    "estimate": row["effect_size"],
-                    "ci_level": row["ci_level"],
-                    "ci_low": row["effect_size_ci_low"],
-                    "ci_high": row["effect_size_ci_high"],
-                    "n_subjects": row["n_subjects"],
-                    "n_observations": row["n_observations"],
-                }
-            )
+            term = f"patients at {visit} - controls"
+            rows.append(effect_size_cells(plan, row, term, outcome=system))
         own = session_fc.loc[(session_fc["outcome"] == system) & session_fc["fc_z"].notna()]
         own = own.loc[pd.MultiIndex.from_frame(own[["subject", "visit"]].astype(str)).isin(who)]
         try:
@@ -294,20 +324,16 @@ def analyse_groups(
                 f"{system}: mixed model of all sessions not done: {p}" for p in error.problems
             ]
     test = "Student's t test with pooled variance" if equal_variance else "Welch's t test"
-    return Result(
-        name=plan.name,
-        title=plan.title,
-        role=plan.role,
-        what=plan.what,
-        outcome=plan.outcome,
-        estimates=tidy(rows),
+    return result_of(
+        plan,
+        rows,
         methods=(
             f"Patients at {' and '.join(visits)} were compared with controls by {test}, two-sided; "
             "several sessions of one person were averaged first. As sensitivity a mixed model of all "
             "sessions (group and visit fixed, a random intercept for each person, Satterthwaite's "
             "degrees of freedom) stands beside it."
         ),
-        notes=tuple(notes),
+        notes=notes,
     )
 
 
@@ -342,17 +368,12 @@ def analyse_reliability(plan: PlannedAnalysis, network_fc: pd.DataFrame, *, unit
         base | tidy_cells(row) | {"kind": "reliability", "unit": unit, "term": str(term)}
         for term, row in errors.iterrows()
     ]
-    return Result(
-        name=plan.name,
-        title=plan.title,
-        role=plan.role,
-        what=plan.what,
-        outcome=plan.outcome,
-        estimates=tidy(rows),
+    return result_of(
+        plan,
+        rows,
         methods=(
             f"Test-retest reliability of {' and '.join(plan.tests)} is given as intraclass correlation, "
             "two-way random ICC(2,1) and mixed ICC(3,1), of people with all these sessions."
         ),
         citations=("shrout1979",),
-        notes=plan.notes,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +10,14 @@ import pandas as pd
 
 from connectrial.errors import ConnectrialError
 from connectrial.plan import PlannedAnalysis
-from connectrial.results import COLUMNS, Result, tidy
-from connectrial.run.analysing import base_cells, failed
+from connectrial.results import Result
+from connectrial.run.analysing import (
+    base_cells,
+    effect_size_cells,
+    failed,
+    result_of,
+    tidy_cells,
+)
 from connectrial.stats.ancova import ancova
 from connectrial.stats.anova import paired_comparisons, repeated_measures_anova
 from connectrial.stats.association import correlate
@@ -23,15 +28,6 @@ from connectrial.study_clinical import MARGIN_METHODS
 from connectrial.study_trial import TimeToEventSection, VolumesSection
 
 Rows = list[dict[str, Any]]
-
-
-def cells_of(row: pd.Series) -> dict[str, Any]:
-    """Return the cells of a statistics row that the schema knows; missing ones left out."""
-    return {
-        str(name): value
-        for name, value in row.items()
-        if name in COLUMNS and not (isinstance(value, float) and np.isnan(value))
-    }
 
 
 def analyse_arms(plan: PlannedAnalysis, study: Study, *, seed: int) -> Result:
@@ -59,31 +55,6 @@ def analyse_arms(plan: PlannedAnalysis, study: Study, *, seed: int) -> Result:
         return failed(plan, error.problems)
 
 
-def result_of(
-    plan: PlannedAnalysis,
-    rows: Rows,
-    *,
-    methods: str,
-    citations: Sequence[str] = (),
-    notes: Sequence[str] = (),
-    design: Mapping[str, Any] | None = None,
-) -> Result:
-    """Put rows and words into a result."""
-    return Result(
-        name=plan.name,
-        title=plan.title,
-        role=plan.role,
-        what=plan.what,
-        outcome=plan.outcome,
-        estimates=tidy(rows),
-        methods=methods,
-        citations=tuple(citations),
-        notes=tuple(dict.fromkeys((*plan.notes, *notes))),
-        design=design or {},
-        estimand=plan.estimand,
-    )
-
-
 def _anova(plan: PlannedAnalysis, section: ClinicalSection, unit: str) -> Result:
     declared = section.df or "greenhouse-geisser"
     with_arms = "arm" in plan.rows and plan.rows["arm"].notna().any()
@@ -102,7 +73,7 @@ def _anova(plan: PlannedAnalysis, section: ClinicalSection, unit: str) -> Result
         tested = str(term) in plan.tests
         rows.append(
             base_cells(plan)
-            | cells_of(row)
+            | tidy_cells(row)
             | {
                 "term": str(term),
                 "unit": "partial eta squared",
@@ -119,7 +90,7 @@ def _anova(plan: PlannedAnalysis, section: ClinicalSection, unit: str) -> Result
         table, outcome="score", subject="subject", within="visit", reference=section.baseline
     )
     for term, row in pairs.iterrows():
-        cells = cells_of(row) | {"term": str(term), "unit": unit, "family": ""}
+        cells = tidy_cells(row) | {"term": str(term), "unit": unit, "family": ""}
         cells |= {"adjustment": f"{row['adjustment']} over {len(pairs)} paired tests"}
         rows.append(base_cells(plan) | cells)
         rows.append(effect_size_cells(plan, row, str(term)))
@@ -142,21 +113,6 @@ def _anova(plan: PlannedAnalysis, section: ClinicalSection, unit: str) -> Result
     )
 
 
-def effect_size_cells(plan: PlannedAnalysis, row: pd.Series, term: str) -> dict[str, Any]:
-    """Return the cells of the effect size that a row of statistics carries."""
-    return base_cells(plan) | {
-        "kind": "effect size",
-        "unit": str(row["effect_size_variant"]),
-        "term": term,
-        "estimate": row["effect_size"],
-        "ci_level": row["ci_level"],
-        "ci_low": row["effect_size_ci_low"],
-        "ci_high": row["effect_size_ci_high"],
-        "n_subjects": row["n_subjects"],
-        "n_observations": row["n_observations"],
-    }
-
-
 def _ancova(plan: PlannedAnalysis, section: ClinicalSection, unit: str) -> Result:
     table = plan.rows.loc[plan.rows["arm"].notna()]
     fitted = ancova(
@@ -170,7 +126,7 @@ def _ancova(plan: PlannedAnalysis, section: ClinicalSection, unit: str) -> Resul
     for term, row in fitted.iterrows():
         difference = row["kind"] == "difference"
         name = f"{term} at {section.visit}" if difference else str(term)
-        cells = cells_of(row) | {"term": name, "unit": "" if row["kind"] == "F test" else unit}
+        cells = tidy_cells(row) | {"term": name, "unit": "" if row["kind"] == "F test" else unit}
         if difference:
             cells["family"] = plan.family or ""
         rows.append(base_cells(plan) | cells)
@@ -198,7 +154,7 @@ def _ordinal(plan: PlannedAnalysis, section: ClinicalSection) -> Result:
         row = probabilistic_index(own, other).iloc[0]
         rows.append(
             base_cells(plan)
-            | cells_of(row)
+            | tidy_cells(row)
             | {
                 "term": f"{level} - {levels[0]} at {section.visit}",
                 "unit": "probability",
@@ -274,14 +230,14 @@ def analyse_times(plan: PlannedAnalysis) -> Result:
 
 def _log_rank(plan: PlannedAnalysis, table: pd.DataFrame) -> Rows:
     row = log_rank(table["time_days"], table["event"], group=table["arm"]).iloc[0]
-    return [base_cells(plan) | cells_of(row) | {"term": "log-rank"}]
+    return [base_cells(plan) | tidy_cells(row) | {"term": "log-rank"}]
 
 
 def _cox(plan: PlannedAnalysis, table: pd.DataFrame) -> Rows:
     fitted = cox(table, time="time_days", event="event", group="arm")
     return [
         base_cells(plan)
-        | cells_of(row)
+        | tidy_cells(row)
         | {"term": str(term), "unit": "ratio", "family": plan.family or ""}
         for term, row in fitted.iterrows()
     ]
@@ -307,7 +263,7 @@ def analyse_volumes(plan: PlannedAnalysis) -> Result:
         )
         rows.append(
             base_cells(plan)
-            | cells_of(row)
+            | tidy_cells(row)
             | {"term": structure, "unit": "correlation", "flags": flags}
         )
     what = "percent change" if section.outcome == "percent_change" else "change"

@@ -10,8 +10,7 @@ import pandas as pd
 from connectrial.errors import ConnectrialError
 from connectrial.plan import PlannedAnalysis
 from connectrial.results import Result
-from connectrial.run.analysing import base_cells, failed
-from connectrial.run.clinical import cells_of, result_of
+from connectrial.run.analysing import base_cells, failed, result_of, tidy_cells
 from connectrial.stats.association import (
     Method,
     correlate,
@@ -43,7 +42,7 @@ def analyse_correlation(plan: PlannedAnalysis, visit_fc: pd.DataFrame) -> Result
         if section.method == "repeated measures":
             row = correlate_repeated(values_of(plan, visit_fc), subject="subject", x="x", y="y")
             found = row.iloc[0]
-            rows.append(base | cells_of(found) | _named("repeated-measures r", plan))
+            rows.append(base | tidy_cells(found) | _named("repeated-measures r", plan))
             notes.append(
                 f"{section.term}: {found['slope']:.4g} {section.scale} per unit of {section.other}; "
                 f"{int(found['n_single'])} people with one visit say nothing about change and are out"
@@ -93,7 +92,7 @@ def _over_people(
         else:
             row = correlate(values["x"], values["y"], method=method)
         cells = _named(unit, plan) if declared else {"unit": unit, "family": ""}
-        rows.append(base | cells_of(row.iloc[0]) | cells | {"declared": declared})
+        rows.append(base | tidy_cells(row.iloc[0]) | cells | {"declared": declared})
     return rows
 
 

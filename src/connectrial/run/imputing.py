@@ -6,8 +6,7 @@ import numpy as np
 
 from connectrial.plan import PlannedAnalysis
 from connectrial.results import Result
-from connectrial.run.analysing import base_cells, failed
-from connectrial.run.clinical import cells_of, result_of
+from connectrial.run.analysing import base_cells, failed, result_of, tidy_cells
 from connectrial.stats.imputation import impute_reference_based
 from connectrial.study import ClinicalSection
 
@@ -58,7 +57,7 @@ def analyse_reference_based(
         declared = row["df_method"] == "barnard-rubin"
         rows.append(
             base_cells(plan)
-            | cells_of(row)
+            | tidy_cells(row)
             | {
                 "term": f"{term} at {section.visit}",
                 "unit": unit,

@@ -8,8 +8,7 @@ import pandas as pd
 
 from connectrial.plan import PlannedAnalysis
 from connectrial.results import Result
-from connectrial.run.analysing import base_cells, failed
-from connectrial.run.clinical import cells_of, effect_size_cells, result_of
+from connectrial.run.analysing import base_cells, effect_size_cells, failed, result_of, tidy_cells
 from connectrial.stats.equivalence import equivalence, non_inferiority
 from connectrial.study import ClinicalSection, ScaleSection
 
@@ -43,7 +42,7 @@ def analyse_margin(
         flags = "; ".join(part for part in (_margin(section, scale), verdict, row["flags"]) if part)
         term = f"{arm} - {arms[0]} at {section.visit}"
         cells = {"term": term, "unit": scale.unit, "flags": flags, "family": plan.family or ""}
-        rows += [base_cells(plan) | cells_of(row) | cells, effect_size_cells(plan, row, term)]
+        rows += [base_cells(plan) | tidy_cells(row) | cells, effect_size_cells(plan, row, term)]
     test = "Student's t tests" if section.equal_variance else "Welch's t tests"
     question = (
         f"for equivalence by two one-sided {test}"

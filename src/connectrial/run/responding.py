@@ -11,8 +11,8 @@ import pandas as pd
 
 from connectrial.errors import ConnectrialError
 from connectrial.plan import PlannedAnalysis
-from connectrial.results import Result, tidy
-from connectrial.run.analysing import base_cells, failed, tidy_cells
+from connectrial.results import Result
+from connectrial.run.analysing import base_cells, failed, result_of, tidy_cells
 from connectrial.run.crossing import paired_response
 from connectrial.stats.exact import exact_proportions, mcnemar
 from connectrial.stats.proportions import (
@@ -49,19 +49,15 @@ def analyse_treatments(plan: PlannedAnalysis, treatments: Sequence[str]) -> Resu
             f"{term}: {len(met)} people with both; {row['yes_no']} met it under the first only, "
             f"{row['no_yes']} under the second only"
         )
-    return Result(
-        name=plan.name,
-        title=plan.title,
-        role=plan.role,
-        what=plan.what,
-        outcome=plan.outcome,
-        estimates=tidy(rows),
+    return result_of(
+        plan,
+        rows,
         methods=(
             "Proportions under each treatment carry Wilson's 95 % intervals; their difference within "
             "people has Newcombe's interval for pairs and McNemar's exact p, periods not considered."
         ),
         citations=("wilson1927", "newcombe1998", "mcnemar1947"),
-        notes=tuple(notes),
+        notes=notes,
     )
 
 
@@ -84,18 +80,13 @@ def analyse_response(plan: PlannedAnalysis, by: pd.Series | None, levels: Sequen
     test = plan.section.test if isinstance(plan.section, EndpointSection) else None
     if test in _EXACT:
         between += f"; differences were tested by {_EXACT[test][0]}"
-    return Result(
-        name=plan.name,
-        title=plan.title,
-        role=plan.role,
-        what=plan.what,
-        outcome=plan.outcome,
-        estimates=tidy(rows),
+    return result_of(
+        plan,
+        rows,
         methods="Proportions carry Wilson's 95 % intervals; differences between arms Newcombe's"
         f"{between if by is not None else ''}.",
         citations=("wilson1927", "newcombe1998", *_EXACT.get(test or "", ("", ()))[1]),
-        notes=tuple(notes),
-        estimand=plan.estimand,
+        notes=notes,
     )
 
 

@@ -10,8 +10,7 @@ import pandas as pd
 from connectrial.errors import ConnectrialError
 from connectrial.plan import Plan, PlannedAnalysis
 from connectrial.results import Result
-from connectrial.run.analysing import base_cells
-from connectrial.run.clinical import cells_of, result_of
+from connectrial.run.analysing import base_cells, result_of, tidy_cells
 from connectrial.stats.logistic import fit_firth
 from connectrial.stats.proportions import proportion
 from connectrial.study_trial import SafetySection
@@ -78,7 +77,7 @@ def _firth(
     for term, row in fit.estimates.iterrows():
         if term == "Intercept":
             continue
-        cells = cells_of(row) | {
+        cells = tidy_cells(row) | {
             "kind": "odds ratio",
             "estimate": row["odds_ratio"],
             "ci_low": row["odds_ratio_ci_low"],
