@@ -50,7 +50,8 @@ def forest_live(results: Results, rows: pd.DataFrame, *, unit: str) -> Live:
 def _row(row: dict[Any, Any], titles: dict[str, str]) -> dict[str, Any]:
     name = str(row["analysis"])
     title = titles.get(name, name)
-    named = name if title.startswith(name) else re.sub(r" \(.*\)$", "", title)
+    is_plain = title == name or title.startswith(f"{name} (")  # else it has a title of its own
+    named = name if is_plain else re.sub(r" \(.*\)$", "", title)
     outcome = str(row["outcome"])
     words = named if outcome in named or not outcome else f"{named}, {outcome}"
     declared = bool(row["declared"]) and row["role"] != "sensitivity"
