@@ -35,7 +35,7 @@ def diagnostics_panel(results: Results, result: Result) -> Panel | None:
         return None
     residuals, influence = own
     unit = str(result.estimates["unit"].iloc[0]) if len(result.estimates) else ""
-    largest = influence.loc[influence["cooks_distance"].idxmax()]
+    largest = influence.iloc[int(influence["cooks_distance"].argmax())]
     return Panel(
         name=f"diagnostics {result.name}",
         title=f"{result.title}: residuals and influence",

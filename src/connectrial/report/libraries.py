@@ -19,9 +19,11 @@ def vega_script() -> str:
     To bundle them takes seconds, so the bundle of each version of vl-convert is kept
     (:func:`connectrial.io.kept.kept_text`).
     """
+    from importlib.metadata import version
+
     import vl_convert
 
-    name = f"vega-embed-of-vl-convert-{vl_convert.__version__}.js"
+    name = f"vega-embed-of-vl-convert-{version('vl-convert-python')}.js"
     return _inline(
         kept_text(name, lambda: vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
     )
