@@ -32,7 +32,7 @@ lint: $(VENV)/.installed-dev  ## style, types, and who may import whom
 	$(VENV)/bin/lint-imports
 
 browser: $(VENV)/.installed-test-browser  ## reports in a headless Chromium; skips where there is none
-	$(RUN) pytest tests/browser $(if $(CI),--reruns 2)
+	$(RUN) pytest tests/browser -n 2 --dist loadgroup $(if $(CI),--reruns 1)
 
 check: lint browser  ## lint, tests, browser tests: all that must pass before a change goes in
 	$(RUN) pytest

@@ -60,6 +60,8 @@ def open_page(chromium):
     def opened(path: Path, **options) -> Iterator[Watched]:
         options = {"viewport": {"width": 1200, "height": 900}, **options}
         context = chromium.new_context(offline=True, accept_downloads=True, **options)
+        # A whole CI may run beside the browser, which draws in software.
+        context.set_default_timeout(90_000)
         watched = Watched(page=context.new_page())
         watched.page.on(
             "console",
@@ -76,7 +78,14 @@ def open_page(chromium):
     return opened
 
 
-@pytest.fixture(scope="session", params=["demo", "stages", "ketamine-crossover", "siegel2021"])
+REPORTS = ("demo", "stages", "ketamine-crossover", "siegel2021")
+
+
+# One process has all tests of a report: where it must be run first, it is run once.
+@pytest.fixture(
+    scope="session",
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in REPORTS],
+)
 def report(request, chromium, tmp_path_factory) -> Path:
     """A report: of a simulated trial, of STAGES and of the crossover where their data are there.
 
