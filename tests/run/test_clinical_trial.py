@@ -11,6 +11,7 @@ from scipy.stats import fisher_exact, spearmanr, ttest_ind
 
 from connectrial import load_results, load_study, plan_study, render_report, run_plan
 from connectrial.errors import StudyFileError
+from connectrial.run.describing import answer_table
 from connectrial.run.variance_rows import with_variance_intervals
 from connectrial.stats.ancova import ancova
 from connectrial.stats.mixed import fit_mixed
@@ -204,6 +205,12 @@ def test_arms_within_a_margin_by_hand(parallel):
     sizes = results["Not worse"].estimates.query("kind == 'effect size'").iloc[0]
     assert sizes["unit"] == "hedges_g"
     assert sizes["ci_low"] < sizes["estimate"] < sizes["ci_high"]
+
+
+def test_the_terminal_says_which_intervals_are_not_of_95_percent(parallel):
+    shown = answer_table(parallel[1]).set_index("analysis")["95 % CI"]
+    assert shown["Alike"].endswith("(90 %)")
+    assert "%" not in shown["Not worse"]
 
 
 def test_an_exact_test_takes_the_place_of_the_score_test(parallel):

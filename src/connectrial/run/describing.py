@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -276,7 +276,7 @@ def answer_table(results: Results) -> pd.DataFrame:
                     "estimate": row["estimate"],
                     "95 % CI": ""
                     if not np.isfinite(row["ci_low"])
-                    else f"{row['ci_low']:.3g} to {row['ci_high']:.3g}",
+                    else f"{row['ci_low']:.3g} to {row['ci_high']:.3g}{_other_level(row)}",
                     "p": shown_p(row["p"]),
                     "adjusted": f"{shown_p(row['p_adjusted'])} ({row['adjustment']})"
                     if np.isfinite(row["p_adjusted"])
@@ -289,6 +289,12 @@ def answer_table(results: Results) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     rank = table["role"].map(lambda role: order.get(role, 3))
     return table.loc[rank.sort_values(kind="stable").index].reset_index(drop=True)
+
+
+def _other_level(row: Mapping[Hashable, object]) -> str:
+    """Return the level of an interval that is not of 95 %, as those against a margin are not."""
+    level = float(str(row["ci_level"]))
+    return "" if abs(level - 0.95) < 1e-9 or not np.isfinite(level) else f" ({100 * level:g} %)"
 
 
 def _is_test(what: str, estimates: pd.DataFrame, results: Results, name: str) -> pd.Series:
