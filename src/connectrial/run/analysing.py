@@ -159,11 +159,11 @@ def rows_with_outcome(
     Parameters
     ----------
     plan : PlannedAnalysis
-        Of network FC or of a score.
+        Of network FC, as declared or in a variant of processing, or of a score.
     visit_fc : DataFrame, optional
         ``subject``, ``visit``, ``outcome``, ``fc_z``, for network FC.
     """
-    if plan.what != "network FC" or visit_fc is None:
+    if plan.what not in ("network FC", "variant") or visit_fc is None:
         return plan.rows, "change" if "change" in plan.rows else "score"
     mine = visit_fc.loc[visit_fc["outcome"] == plan.outcome, ["subject", "visit", "fc_z"]]
     return _attach(plan.rows, mine, "fc_z"), "fc_z"
