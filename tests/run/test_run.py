@@ -153,6 +153,8 @@ def test_the_list_of_files(plain):
         "baseline",
         "imaging_flow",
         "means",
+        "residuals",
+        "influence",
         "results",
         "edges/every-edge",
         "matrices/before",
@@ -228,12 +230,12 @@ def test_a_damaged_output_is_made_again(plain, tmp_path):
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
     """kill -9 in the middle of the participant level, at several moments."""
-    study = write_tiny(tmp_path / "tiny", n_subjects=24, n_frames=200)
+    study = write_tiny(tmp_path / "tiny", n_subjects=16, n_frames=200)
     undisturbed = tmp_path / "undisturbed"
     run(study, undisturbed)
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "connectrial", "run", str(study), str(out)]
-    for wanted in (3, 20):
+    for wanted in (3, 14):
         with subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         ) as process:
@@ -244,7 +246,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
                 time.sleep(0.002)
             os.killpg(process.pid, signal.SIGKILL)
     done = sum(1 for _ in out.rglob("*relmat.json"))
-    assert 3 <= done < 47, "the kill must come in the middle"
+    assert 3 <= done < 31, "the kill must come in the middle"
     assert not (out / "group" / "results.json").exists()
     run(study, out)
     found = group_bytes(out)
