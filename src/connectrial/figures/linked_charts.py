@@ -113,7 +113,7 @@ def _panel(
     tips: list[Any] = ["person:N", "session:N", "visit:N", alt.Tooltip("value:Q", format=".4~g")]
     tips += ["level:N"] if factors else []
     dots = base.mark_circle().encode(
-        x=alt.X("visit:N", sort=list(visits), title=None, axis=alt.Axis(labelAngle=0)),
+        x=alt.X("visit:N", sort=list(visits), title=None, axis=alt.Axis(**_below(visits))),
         y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
         xOffset=alt.XOffset("aside:Q", scale=alt.Scale(domain=[-22, 22])),
         color=colour,
@@ -199,3 +199,9 @@ def chart_forest(rows: pd.DataFrame, *, unit: str) -> alt.LayerChart:
         description=f"{len(rows)} estimates with intervals in {unit or 'their unit'}",
     )
     return made
+
+
+def _below(visits: Sequence[str]) -> dict[str, Any]:
+    """Return how visits are written under an axis: words below one another where there are many."""
+    many = len(visits) > 3 and any(" " in visit for visit in visits)
+    return {"labelAngle": 0} | ({"labelExpr": "split(datum.label, ' ')"} if many else {})

@@ -50,7 +50,7 @@ def plot_qc_fc(
         ax.set_xlim(-1, 1)
         ax.set_ylim(bottom=0)
         # Many columns are narrow: their words are broken, and shorter.
-        ax.set_title(textwrap.fill(sample, 16) if many else sample)
+        ax.set_title(textwrap.fill(sample, 12) if many else sample)
         ax.set_xlabel("r with FD" if many else "r of edge with mean FD")
         if number == 0:
             ax.set_ylabel("density of edges")

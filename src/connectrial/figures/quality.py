@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -96,7 +97,9 @@ def plot_quality(
         ax.axhline(limit, color="#d55e00", linewidth=1.1, linestyle=(0, (4, 2)))
         ax.annotate("limit", (1.0, limit), xycoords=("axes fraction", "data"), fontsize=8,
                     color="#d55e00", ha="left", va="center")  # fmt: skip
-    ax.set_xticks([float(np.mean(at)) for at in places.values()], list(places))
+    wide = 10 if len(places) > 3 else 18
+    names_below = [textwrap.fill(visit, wide) for visit in places]
+    ax.set_xticks([float(np.mean(at)) for at in places.values()], names_below)
     ax.set_ylabel(MEASURES.get(measure, measure))
     ax.grid(axis="y")
     shown = [name for name in names if name and any(name == cell[1] for cell in cells)]
