@@ -11,6 +11,7 @@ from scipy.stats import ttest_ind
 
 from connectrial import load_study, plan_study, render_report, run_plan
 from connectrial.errors import StudyFileError
+from connectrial.report.clinical_panels import waterfall_panel
 from connectrial.study_file import load_study as read_study
 from tiny import PARCELS, series_path, write_series
 
@@ -80,6 +81,14 @@ def test_response_and_remission_by_hand_count(ketamine, reference):
     paired = ketamine["response"].estimates.query("kind == 'risk difference'").iloc[0]
     assert paired["n_subjects"] == 24
     assert paired["p"] == pytest.approx(2 / 2**4, abs=1e-12)
+
+
+def test_the_waterfall_shows_those_who_can_respond(ketamine):
+    """26 scores after placebo and 27 after ketamine, 1 and 6 responses; healthy controls have none."""
+    drawn = waterfall_panel(ketamine)
+    assert drawn is not None
+    assert "of 53 people" in drawn.alt
+    assert "7 fell by at least 50 %" in drawn.alt
 
 
 def test_everybody_of_the_real_crossover_is_accounted_for(ketamine):

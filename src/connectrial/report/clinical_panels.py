@@ -345,19 +345,22 @@ def _share(rows: pd.DataFrame) -> Cell:
 def waterfall_panel(results: Results) -> Panel | None:
     """Draw everybody's percent change at the visit of the first endpoint that asks for a decrease."""
     rules = [
-        rule
-        for rule in (results.study.get("endpoints") or {}).values()
+        (name, rule)
+        for name, rule in (results.study.get("endpoints") or {}).items()
         if rule.get("min_percent_decrease") is not None and not rule.get("until")
     ]
-    scores = table(results, "scores")
+    scores, reached = table(results, "scores"), table(results, "endpoints")
     if not rules or scores is None or "percent_change" not in scores.columns:
         return None
-    rule = rules[0]
+    endpoint, rule = rules[0]
     scale, visit = str(rule["scale"]), str(rule["visit"])
     own = scores[(scores["scale"].astype(str) == scale) & (scores["visit"].astype(str) == visit)]
     own = own.dropna(subset=["percent_change"])
     people = included_people(results)
     own = own if people is None else own[own["subject"].astype(str).isin(people)]
+    if reached is not None:  # healthy controls have scores, but no response to reach
+        asked = reached.loc[reached["endpoint"].astype(str) == endpoint, "subject"]
+        own = own[own["subject"].astype(str).isin(asked.astype(str))]
     if len(own) < 3:
         return None
     threshold = float(rule["min_percent_decrease"])
