@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -389,6 +390,16 @@ def test_downloads_hold_no_formulas():
         "plain",
     ]
     assert lines[1].split("\t")[1] == "-1.5"
+
+
+def test_numbers_of_downloads_are_written_as_pandas_writes_them():
+    """Six digits whatever their size, n/a where there is none; columns may have any name."""
+    values = [1.5, -0.0, np.nan, np.inf, -np.inf, 1e300, 5e-324, 123456.5, 1234567.0, 0.1 + 0.2]
+    table = pd.DataFrame({0: values, "narrow": np.linspace(-1, 1, 10, dtype=np.float32)})
+    table.index = pd.Index(np.linspace(0, 1, 10), name="at")
+    for index in (False, True):
+        plain = table.to_csv(sep="\t", index=index, na_rep="n/a", float_format="%.6g")
+        assert tsv_text(table, index=index) == plain
 
 
 def test_hidden_signs_are_shown(ran):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from connectrial import load_study, plan_study
+from connectrial.errors import ModelError
 from connectrial.report.diagnostics_panel import diagnostics_panel
 from connectrial.results import Results
 from connectrial.run.analysing import analyse_network, rows_with_outcome
@@ -25,7 +26,8 @@ def test_residuals_and_influence_are_those_of_the_model(tiny):
     person = fc["subject"].map({name: rng.normal(0, 0.1) for name in fc["subject"].unique()})
     fc = fc.assign(outcome=one.outcome, fc_z=person + rng.normal(0.3, 0.1, len(fc)))
     result = analyse_network(one, fc, [], seed=1)
-    tables = diagnose_primary([one, replace(one, role="secondary")], [result], fc)
+    said, tables = diagnose_primary([one, replace(one, role="secondary")], [result], fc)
+    assert said == [result]
     residuals, influence = tables["residuals"], tables["influence"]
     wide = residuals.merge(fc, on=["subject", "visit"])
     assert len(wide) == len(residuals) == len(fc)
@@ -50,4 +52,23 @@ def test_residuals_and_influence_are_those_of_the_model(tiny):
 def test_nothing_is_kept_of_other_outcomes(tiny):
     plan = plan_study(load_study(tiny))
     others = [replace(one, role="secondary") for one in plan.analyses]
-    assert diagnose_primary(others, [], pd.DataFrame()) == {}
+    assert diagnose_primary(others, [], pd.DataFrame()) == ([], {})
+
+
+def test_a_check_that_cannot_be_made_is_said(tiny, monkeypatch):
+    plan = plan_study(load_study(tiny))
+    one = next(a for a in plan.analyses if a.what == "network FC" and a.model is not None)
+    one = replace(one, role="primary")
+    rows = one.rows[["subject", "visit"]].astype(str)
+    rng = np.random.default_rng(5)
+    fc = rows.assign(outcome=one.outcome, fc_z=rng.normal(0.3, 0.1, len(rows)))
+    result = analyse_network(one, fc, [], seed=1)
+
+    def refuse(_fit):
+        raise ModelError("leave_one_out: nobody can be left out")
+
+    monkeypatch.setattr("connectrial.run.diagnosing.leave_one_out", refuse)
+    said, tables = diagnose_primary([one], [result], fc)
+    assert tables == {}
+    reason = "residuals and influence not done: leave_one_out: nobody can be left out"
+    assert said[0].notes == (*result.notes, reason)

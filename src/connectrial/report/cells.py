@@ -374,7 +374,9 @@ def tsv_text(rows: pd.DataFrame, *, index: bool = False) -> str:
             continue
         if any(isinstance(one, str) and one[:1] in _FORMULA for one in cells):
             safe[column] = [_no_formula(one) for one in cells]
-    ready = rows.assign(**safe) if safe else rows
+    ready = rows.copy(deep=False)
+    for column, texts in safe.items():
+        ready[column] = texts
     ready = ready.rename(columns=_no_formula, index=_no_formula if index else None)
     return ready.to_csv(sep="\t", index=index, na_rep="n/a", float_format="%.6g")
 

@@ -375,10 +375,8 @@ def waterfall_panel(results: Results) -> Panel | None:
     if treated is not None:
         level, levels = ready[treated].astype(str), known[treated]
     else:
-        level, levels = (
-            met.map({True: "response", False: "no response"}),
-            ["response", "no response"],
-        )
+        levels = ["response", "no response"]
+        level = met.map({True: levels[0], False: levels[1]})
     data = ready.assign(level=level)[["subject", "visit", "percent_change", "level"]]
     how = (
         f"Each bar is one person's change of {scale} from baseline to {visit}; bars below the dashed "

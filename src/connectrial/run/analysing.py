@@ -72,6 +72,7 @@ def result_of(
     citations: Sequence[str] = (),
     notes: Sequence[str] = (),
     design: Mapping[str, Any] | None = None,
+    means: pd.DataFrame | None = None,
 ) -> Result:
     """Put rows and words into a result."""
     return Result(
@@ -85,6 +86,7 @@ def result_of(
         citations=tuple(citations),
         notes=tuple(dict.fromkeys((*plan.notes, *notes))),
         design=design or {},
+        means=means,
         estimand=plan.estimand,
     )
 
@@ -218,19 +220,14 @@ def _mixed(
         notes += undone
     numbers = _numbers_in(plan, data)
     rows = [_marked(_per_unit(row, numbers), plan.stand_in) for row in rows]
-    return Result(
-        name=plan.name,
-        title=plan.title,
-        role=plan.role,
-        what=plan.what,
-        outcome=plan.outcome,
-        estimates=tidy(rows),
+    return result_of(
+        plan,
+        rows,
         means=model_means(fit),
         methods=methods_sentence(plan, fit, what=what),
         citations=_citations(fit.df_method),
         design=describe_design(plan, fit),
-        notes=tuple(dict.fromkeys(notes)),
-        estimand=plan.estimand,
+        notes=notes,
     )
 
 

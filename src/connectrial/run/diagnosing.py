@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -16,7 +17,7 @@ from connectrial.stats.diagnostics import leave_one_out, residual_table
 
 def diagnose_primary(
     analyses: Sequence[PlannedAnalysis], results: Sequence[Result], visit_fc: pd.DataFrame
-) -> dict[str, pd.DataFrame]:
+) -> tuple[list[Result], dict[str, pd.DataFrame]]:
     """Give residuals and influence for every mixed model of a primary outcome.
 
     Parameters
@@ -30,7 +31,9 @@ def diagnose_primary(
 
     Returns
     -------
-    dict of str to DataFrame
+    results : list of Result
+        As they came; a model that has no such check has the reason among its notes.
+    tables : dict of str to DataFrame
         ``residuals``: ``analysis``, ``subject``, ``visit``, ``fitted``, ``conditional``,
         ``normalized`` (see :func:`connectrial.stats.diagnostics.residual_table`), a row per
         observation. ``influence``: ``analysis``, ``subject`` (who is left out), ``term``,
@@ -39,6 +42,7 @@ def diagnose_primary(
     """
     found = {one.name for one in results if len(one.estimates)}
     residuals, influence = [], []
+    undone: dict[str, list[str]] = {}
     for one in analyses:
         if one.role != "primary" or one.name not in found or one.model is None or one.problems:
             continue
@@ -49,8 +53,9 @@ def diagnose_primary(
             fit = fit_planned(one, data, outcome=outcome)
             rows = residual_table(fit)[["fitted", "conditional", "normalized"]]
             without = leave_one_out(fit)
-        except ConnectrialError:
-            continue  # a model by full likelihood, or one that has no residuals, has no such check
+        except ConnectrialError as error:
+            undone[one.name] = [f"residuals and influence not done: {p}" for p in error.problems]
+            continue
         named = data.loc[rows.index, ["subject", "place" if "place" in data else "visit"]]
         named = named.set_axis(["subject", "visit"], axis=1).astype(str)
         residuals.append(pd.concat([named, rows], axis=1).assign(analysis=one.name))
@@ -70,7 +75,11 @@ def diagnose_primary(
     tables = {"residuals": residuals, "influence": influence}
     made = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items() if parts}
     first = ["analysis", "subject"]
-    return {
+    said = [
+        replace(one, notes=(*one.notes, *undone[one.name])) if one.name in undone else one
+        for one in results
+    ]
+    return said, {
         name: one[[*first, *(column for column in one if column not in first)]]
         for name, one in made.items()
     }

@@ -177,7 +177,7 @@ def _analyse_all(
             plan, visits, retest, _edge_table(plan)
         )
         results.append(agreement)
-    fits = diagnose_primary(plan.analyses, results, visit_fc)
+    results, fits = diagnose_primary(plan.analyses, results, visit_fc)
     results = adjust_families(plan, results)
     if plan.simulated:
         results = [mark_simulated(result) for result in results]

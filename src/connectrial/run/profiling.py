@@ -12,8 +12,8 @@ from connectrial.data import BoolArray, FloatArray
 from connectrial.fc.profiles import parcel_profile
 from connectrial.plan import Plan, PlannedAnalysis
 from connectrial.plan.map_plans import shown_measure
-from connectrial.results import Result, tidy
-from connectrial.run.analysing import base_cells, failed
+from connectrial.results import Result
+from connectrial.run.analysing import base_cells, failed, result_of
 from connectrial.study import MapSection
 
 #: Columns of the table of profiles.
@@ -153,17 +153,12 @@ def _described(
 
 
 def _result(plan: PlannedAnalysis, section: MapSection, rows: list[dict[str, Any]]) -> Result:
-    return Result(
-        name=plan.name,
-        title=plan.title,
-        role=plan.role,
-        what=plan.what,
-        outcome=plan.outcome,
-        estimates=tidy(rows),
+    return result_of(
+        plan,
+        rows,
         methods=(
             f"Maps of {shown_measure(section)} were made over parcels from each session's matrix (the "
             "mean over the edges of a parcel with the seed's other parcels), averaged over a visit's "
             "sessions, and over people by visit, with the mean change of each person; no test was made."
         ),
-        notes=plan.notes,
     )
