@@ -14,6 +14,7 @@ from connectrial.figures.numbers import (
     format_interval,
     format_number,
     format_p,
+    nnt_words,
     term_words,
 )
 
@@ -90,3 +91,28 @@ def test_counts_and_terms():
     assert term_words("time:response") == "time × response"
     assert term_words("post - pre, drug", "contrast") == "post − pre, drug"
     assert term_words("Default: pre1 and pre2", "mean") == "Default: pre1 and pre2"
+
+
+@pytest.mark.parametrize(
+    ("limits", "number", "words"),
+    [
+        # Altman (1998) BMJ 317:1309: a difference of 10 % with a 95 % interval from -5 % to 25 %.
+        ((0.10, -0.05, 0.25), "NNTB 10.0", "NNTH 20.0 to ∞ to NNTB 4.0"),
+        ((-0.10, -0.25, 0.05), "NNTH 10.0", "NNTH 4.0 to ∞ to NNTB 20.0"),
+        ((0.25, 0.20, 0.50), "NNTB 4.0", "NNTB 2.0 to NNTB 5.0"),
+    ],
+)
+def test_number_needed_to_treat_through_infinity(limits, number, words):
+    """By hand: reciprocals of a risk difference and its limits, harm first where it reaches 0."""
+    estimate, low, high = (1 / one for one in limits)
+    if low > high:
+        low, high = high, low
+    if limits[1] < 0 < limits[2]:
+        low, high = 1 / limits[1], 1 / limits[2]
+    assert nnt_words(estimate, low, high) == (number, words)
+
+
+def test_number_needed_to_treat_without_a_difference():
+    assert nnt_words(math.inf, -7.25, 7.25) == ("∞", "NNTH 7.2 to ∞ to NNTB 7.2")
+    assert nnt_words(math.inf, math.inf, 4.0) == ("∞", "∞ to NNTB 4.0")  # a limit of 0 itself
+    assert nnt_words(math.nan, math.nan, math.nan) == ("–", "")

@@ -131,6 +131,37 @@ def format_interval(low: Any, high: Any) -> str:  # noqa: ANN401
     return f"[{texts[0]}, {texts[1]}]"
 
 
+def nnt_words(estimate: Any, low: Any, high: Any) -> tuple[str, str]:  # noqa: ANN401
+    """Print a number needed to treat and its limits as Altman (BMJ 1998;317:1309) has them.
+
+    Parameters
+    ----------
+    estimate, low, high : number
+        Reciprocals of a risk difference and of its limits: above zero one more person has the event
+        (NNTB), below zero one fewer (NNTH). Limits of unlike sign reach through infinity.
+
+    Returns
+    -------
+    tuple of (str, str)
+        ``"NNTB 12.3"`` and ``"NNTH 7.2 to ∞ to NNTB 4.1"``; dashes where unknown.
+    """
+    ends = [as_float(low), as_float(high)]
+    if any(math.isnan(end) for end in ends):
+        return _needed(estimate), ""
+    first, last = _needed(ends[0]), _needed(ends[1])
+    through = ends[0] < 0 < ends[1] and all(math.isfinite(end) for end in ends)
+    return _needed(estimate), f"{first} to ∞ to {last}" if through else f"{first} to {last}"
+
+
+def _needed(value: Any) -> str:  # noqa: ANN401
+    number = as_float(value)
+    if math.isnan(number):
+        return ABSENT
+    if math.isinf(number):
+        return "\u221e"
+    return f"{'NNTB' if number > 0 else 'NNTH'} {abs(number):.1f}"
+
+
 def format_count(value: Any) -> str:  # noqa: ANN401
     """Print a whole number with thin spaces between thousands; a dash where there is none."""
     number = as_float(value)

@@ -158,7 +158,10 @@ def plan_times(study: Study, people: People) -> list[PlannedAnalysis]:
             table["arm"] = pd.Categorical(own, categories=list(arms), ordered=True)
         timed = table.loc[table["time_days"].notna()]
         lost = table.loc[table["time_days"].isna(), "reason"].value_counts(sort=False)
-        notes = [f"{count} people have no time: {reason}" for reason, count in lost.items()]
+        notes = [
+            f"{'1 person has' if count == 1 else f'{count} people have'} no time: {reason}"
+            for reason, count in lost.items()
+        ]
         notes.append(
             "an event is known to the visit only: it came at that visit or some time after the one "
             "before"

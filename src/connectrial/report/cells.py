@@ -20,6 +20,7 @@ from connectrial.figures.numbers import (
     format_interval,
     format_number,
     format_p,
+    nnt_words,
     term_words,
 )
 
@@ -85,7 +86,7 @@ def adjustment_words(text: object) -> str:
     words = str(text or "")
     for key, name in ADJUSTMENTS.items():
         words = re.sub(rf"\b{key}\b", name, words)
-    return words
+    return re.sub(r"\b1 tests\b", "1 test", words)
 
 
 def df_words(row: Mapping[Hashable, Any]) -> str:
@@ -97,9 +98,25 @@ def df_words(row: Mapping[Hashable, Any]) -> str:
 def statistic_words(row: Mapping[Hashable, Any]) -> str:
     """Print a test statistic with its degrees of freedom: ``t(37.0) = −2.17``."""
     name = str(row.get("statistic_name") or "statistic")
+    name = _STATISTICS.get(name, name)
     df = df_words(row)
     inside = "" if df == "–" else f"({df})"
     return f"{name}{inside} = {format_number(row['statistic'])}"
+
+
+def estimate_words(row: Mapping[Hashable, Any]) -> str:
+    """Print an estimate: counts as whole numbers, numbers needed to treat as benefit or harm."""
+    estimate = as_float(row["estimate"])
+    if row["kind"] == "number needed to treat":
+        return nnt_words(estimate, row["ci_low"], row["ci_high"])[0]
+    if str(row["unit"]) in _COUNTED and estimate.is_integer():
+        return format_count(estimate)
+    return format_number(estimate)
+
+
+_COUNTED = ("people", "sessions", "scans")
+#: Names of statistics that would push a table's other columns out of sight.
+_STATISTICS = {"chi-square": "χ²", "penalised likelihood-ratio chi-square": "penalised LR χ²"}
 
 
 def interval_words(row: Mapping[Hashable, Any]) -> str:
@@ -197,19 +214,21 @@ def _different(text: object, other: object) -> tuple[str, ...]:
 
 def _number_cells(row: Mapping[Hashable, Any]) -> list[Cell]:
     statistic = as_float(row["statistic"])
-    name = str(row["statistic_name"] or "")
+    name = _STATISTICS.get(str(row["statistic_name"]), str(row["statistic_name"] or ""))
     adjusted = as_float(row["p_adjusted"])
     how = adjustment_words(row["adjustment"])
     level = as_float(row["ci_level"])
     return [
         Cell(
-            text=format_number(row["estimate"]),
+            text=estimate_words(row),
             sub=(str(row["unit"]),) if row["unit"] else (),
             sort=as_float(row["estimate"]),
             css="num",
         ),
         Cell(
-            text=format_interval(row["ci_low"], row["ci_high"]),
+            text=nnt_words(row["estimate"], row["ci_low"], row["ci_high"])[1]
+            if row["kind"] == "number needed to treat"
+            else format_interval(row["ci_low"], row["ci_high"]),
             sub=(f"{100 * level:g}%",) if level == level and level != 0.95 else (),
             sort=as_float(row["ci_low"]),
             css="num",
@@ -295,8 +314,18 @@ def plain_table(
         and not pd.api.types.is_bool_dtype(rows[column])
         for column in columns
     }
+    # A mean of 3 stands among means of 3.12 as 3.00.
+    whole = {
+        column: all(map(_is_whole, rows[column].dropna())) for column in columns if numeric[column]
+    }
     body = tuple(
-        ("", tuple(_any_cell(row[column], numeric=numeric[column]) for column in columns))
+        (
+            "",
+            tuple(
+                _any_cell(row[column], numeric=numeric[column], whole=whole.get(column, False))
+                for column in columns
+            ),
+        )
         for row in rows[list(columns)].to_dict("records")
     )
     return Table(
@@ -333,13 +362,17 @@ def _network(name: object) -> tuple[str, ...]:
     return (str(name),) if isinstance(name, str) and name else ()
 
 
-def _any_cell(value: Any, *, numeric: bool) -> Cell:  # noqa: ANN401 - a cell of any table
+def _is_whole(value: object) -> bool:
+    number = as_float(value)
+    return number.is_integer() and abs(number) < 1e7
+
+
+def _any_cell(value: Any, *, numeric: bool, whole: bool) -> Cell:  # noqa: ANN401 - a cell of any table
     if value is None or (not isinstance(value, (list, tuple)) and pd.isna(value)):
         return Cell(text="–", css="num" if numeric else "")
     if isinstance(value, bool) or str(value) in ("True", "False"):
         return Cell(text="yes" if str(value) == "True" else "no")
     if numeric:
-        whole = float(value).is_integer() and abs(float(value)) < 1e7
         return Cell(
             text=format_count(value) if whole else format_number(value),
             sort=as_float(value),

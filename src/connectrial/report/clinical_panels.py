@@ -9,7 +9,13 @@ import pandas as pd
 
 from connectrial.figures.charts import chart_course, chart_waterfall
 from connectrial.figures.clinical import plot_course, plot_rates
-from connectrial.figures.numbers import as_float, format_interval, format_number
+from connectrial.figures.numbers import (
+    as_float,
+    format_interval,
+    format_number,
+    nnt_words,
+    term_words,
+)
 from connectrial.figures.waterfall import plot_waterfall
 from connectrial.report.blocks import Block, table_block
 from connectrial.report.cells import Cell, Table
@@ -187,7 +193,7 @@ def rates_panel(results: Results) -> Panel | None:
             term = str(row["term"])
             # "response, ketamine" says already what it is a share of.
             named = term.startswith(title) or term in (result.name, "")
-            label = (term or title) if named else f"{title}: {term}"
+            label = ((term or title) if named else f"{title}: {term}").replace("_", " ")
             if several:
                 label += f" ({row['analysis_set']})"
             rows.append(
@@ -241,6 +247,12 @@ def _endpoints(results: Results) -> list[tuple[str, Mapping[str, Any], Result]]:
     declared = results.study.get("endpoints") or {}
     by_name = {one.name: one for one in results.analyses if one.what == "response"}
     return [(name, rule, by_name[name]) for name, rule in declared.items() if name in by_name]
+
+
+def when_words(rule: Mapping[str, Any]) -> str:
+    """Say at which visit an endpoint is judged, or from which to which it must hold."""
+    visit, until = str(rule["visit"]), rule.get("until")
+    return f"{visit} to {until}" if until else visit
 
 
 def rule_words(rule: Mapping[str, Any]) -> str:
@@ -308,9 +320,9 @@ def endpoint_table(results: Results) -> list[Block]:
                     _share(mine[(mine["kind"] == kind) & (mine["analysis_set"] == s)]) for s in sets
                 ]
                 what = term.rpartition(", ")[2] if ", " in term else "everyone"
-                what = what if kind == "proportion" else f"{kind}, {term}"
+                what = what if kind == "proportion" else f"{kind}, {term_words(term, kind)}"
                 first = Cell(text=name.replace("_", " "), sub=(rule_words(rule),))
-                rows.append(("", (first, Cell(text=str(rule["visit"])), Cell(text=what), *cells)))
+                rows.append(("", (first, Cell(text=when_words(rule)), Cell(text=what), *cells)))
     shown = Table(
         heads=(
             ("endpoint", ""),
@@ -330,6 +342,9 @@ def _share(rows: pd.DataFrame) -> Cell:
         return Cell(text="–", css="num")
     row = rows.iloc[0]
     estimate = as_float(row["estimate"])
+    if row["kind"] == "number needed to treat":
+        number, limits = nnt_words(estimate, row["ci_low"], row["ci_high"])
+        return Cell(text=number, sub=(limits,) if limits else (), css="num")
     if row["kind"] != "proportion":
         interval = format_interval(row["ci_low"], row["ci_high"])
         return Cell(text=format_number(estimate), sub=(interval,) if interval else (), css="num")

@@ -93,7 +93,9 @@ def _changes(result: Result, levels: list[str], *, visits: list[str]) -> pd.Data
     found = []
     for level in levels or [""]:
         wanted = f"{change}, {level}" if level else change
-        named = rows[rows["term"].astype(str) == wanted]
+        terms = rows["term"].astype(str)
+        # A model without an interaction lets all levels change alike, and says so once.
+        named = rows[terms == wanted] if (terms == wanted).any() else rows[terms == change]
         if len(named):
             one = named.iloc[0]
             found.append({"level": level, **one[["estimate", "ci_low", "ci_high"]].to_dict()})
@@ -132,7 +134,7 @@ def forest_panels(results: Results) -> list[Panel]:
                 + ".",
                 figure=plot_forest(own, unit=str(unit)),
                 data=own.drop(columns=["label", "first"]),
-                methods="Estimates and intervals of the models of the sections below, not adjusted for "
+                methods="Estimates and intervals of the models on this page, not adjusted for "
                 "the number of tests.",
                 min_width_px=820,
                 live=forest_live(results, own.drop(columns=["label", "first"]), unit=str(unit)),

@@ -38,14 +38,15 @@ def methods_text(results: Results) -> tuple[list[str], list[str]]:
     for sentence, titles in holders.items():
         keys += [key for key in re.findall(r"@(\w+)", sentence) if key not in keys]
         # A sentence that names its analysis itself needs no name before it.
-        if all(title in sentence for title in titles):
+        if all(title.removesuffix(")") in sentence for title in titles):
             paragraphs.append(sentence)
         else:
-            paragraphs.append(f"{_listed(titles)}. {sentence}")
+            named = _listed(titles)
+            paragraphs.append(f"{named}{'' if named.endswith('?') else '.'} {sentence}")
     paragraphs = [*_connectivity(results), *paragraphs, *_families(results)]
     given = results.plan.get("methods") or ()
     paragraphs = [*([given] if isinstance(given, str) else map(str, given)), *paragraphs]
-    paragraphs = [adjustment_words(text) for text in paragraphs]
+    paragraphs = [cited(adjustment_words(text)) for text in paragraphs]
     more = [*_adjustment_keys(results), *(results.plan.get("citations") or ())]
     keys += [str(key) for key in dict.fromkeys(more) if str(key) not in keys]
     return paragraphs, keys
@@ -104,13 +105,33 @@ def _families(results: Results) -> list[str]:
         how = own["adjustment"].iloc[0] or "the study's method"
         alpha = f"{family_alpha(results, str(name)):g}".removeprefix("0")
         text.append(
-            f"P values of the {len(own)} tests of the family '{name}' were adjusted by {how} and judged at "
-            f"{alpha}; all tests are two-sided."
+            f"{_adjusted(str(name), len(own), str(how))} judged at {alpha}; all tests are two-sided."
             if set(own["alternative"]) <= {"two-sided", ""}
-            else f"P values of the {len(own)} tests of the family '{name}' were adjusted by {how} and "
-            f"judged at {alpha}."
+            else f"{_adjusted(str(name), len(own), str(how))} judged at {alpha}."
         )
     return text
+
+
+def _adjusted(name: str, n: int, how: str) -> str:
+    if n == 1:
+        return f"The p value of the one test of the family '{name}' was adjusted by {how} and"
+    return f"P values of the {n} tests of the family '{name}' were adjusted by {how} and"
+
+
+def cited(text: str) -> str:
+    """Write citation keys as author and year: ``@otto2021`` -> ``Otto et al. 2021``."""
+    return re.sub(r"@(\w+)", lambda key: _author_and_year(key[1]) or key[0], text)
+
+
+def _author_and_year(key: str) -> str:
+    """Return authors and year of a full reference; empty where there is none."""
+    full = known_references().get(key, "")
+    authors, year = full.partition(". ")[0].split(", "), re.search(r"\b(?:19|20)\d\d\b", full)
+    names = [re.sub(r"( [A-Z]{1,4})$", "", one) for one in authors]
+    if not full or year is None:
+        return ""
+    who = " and ".join(names) if len(names) < 3 else f"{names[0]} et al."
+    return f"{who} {year[0]}"
 
 
 def references(keys: Sequence[str]) -> list[str]:

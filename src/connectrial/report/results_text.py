@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connectrial.figures.numbers import as_float, format_count
-from connectrial.report.clinical_panels import rule_words
+from connectrial.report.clinical_panels import rule_words, when_words
 from connectrial.report.source import included_people, number_of_scans, table
 from connectrial.report.verdict import verdict_sentences, verdict_summary
 from connectrial.results import Results
@@ -57,7 +57,8 @@ def _endpoints(results: Results) -> list[str]:
             who = f" ({str(row['term']).rpartition(', ')[2]})" if len(split) else ""
             ends = f"{100 * as_float(row['ci_low']):.0f} to {100 * as_float(row['ci_high']):.0f} %"
             text.append(
-                f"{rule_words(rules[result.name])} at {rules[result.name]['visit']}{who}: "
+                f"{rule_words(rules[result.name])} {'from' if rules[result.name].get('until') else 'at'} "
+                f"{when_words(rules[result.name])}{who}: "
                 f"{round(share * n)} of {n} people ({100 * share:.0f} %, 95 % CI {ends})."
             )
     return text

@@ -215,6 +215,9 @@ def verdict_summary(results: Results) -> str:
     how = "; ".join(
         f"family {name}: {words}" if name else words for name, words in families.items()
     )
+    if total == 1:
+        verdict = f"The primary test {'passes' if passed else 'does not pass'}"
+        return f"{verdict} ({how}).{_controls(results)}"
     return f"{passed} of {total} primary tests pass after adjustment ({how}).{_controls(results)}"
 
 
@@ -230,7 +233,9 @@ def _controls(results: Results) -> str:
     if not p:
         return ""
     moved = sum(value < 0.05 for value in p)
+    if len(p) == 1:
+        return f" The negative control shows {'a' if moved else 'no'} change (p {'<' if moved else '≥'} .05)."
     return (
-        f" Negative controls: {moved or 'none'} of {len(p)} {'test' if len(p) == 1 else 'tests'} "
+        f" Negative controls: {moved or 'none'} of {len(p)} tests "
         f"{'show' if moved > 1 else 'shows'} a change (p < .05)."
     )

@@ -27,6 +27,7 @@ from connectrial.run.model_rows import (
     methods_sentence,
     model_means,
     sensitivity_rows,
+    singular_words,
 )
 from connectrial.run.variance_rows import with_variance_intervals
 from connectrial.stats.compare import compare_groups
@@ -140,7 +141,9 @@ def analyse_network(
             "positive Fisher z, Guimera and Amaral 2005"
         )
     what = "Network FC" if edges.measure == "mean" else "The measure"
-    what = f"{what} of {plan.title} ({count})"
+    # One pair of brackets: "Limbic (within; mean Fisher z over 28 edges)".
+    title = plan.title.removesuffix(")")
+    what = f"{what} of {title}{'; ' if title != plan.title else ' ('}{count})"
     return _mixed(plan, data, "fc_z", edges.unit, what, endpoints, seed=seed)
 
 
@@ -198,7 +201,7 @@ def _mixed(
         return failed(plan, error.problems)
     notes = list(dict.fromkeys([*plan.notes, *fit.notes, *undone]))
     if fit.singular and not any("singular fit" in note for note in notes):
-        notes.append("the variance between people was estimated as zero (singular fit)")
+        notes.append(singular_words(fit))
     lost = fit.design.dropped.get(outcome, 0)
     if lost:
         notes.append(f"{lost} planned observations have no {outcome} and are left out")

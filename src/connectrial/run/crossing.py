@@ -164,7 +164,8 @@ def treatment_rows(
     -------
     list of dict
         Rows of the schema, kind "contrast"; periods and sequences weigh the same. Declared contrasts
-        are left out: they stand in `contrast_rows`.
+        are left out: they stand in `contrast_rows`. Where the model lets a treatment do the same at
+        every visit, that difference is one row, without a visit's name.
     """
     try:
         place, treatments, visits = _cells_of(fit)
@@ -179,7 +180,9 @@ def treatment_rows(
             (f"{treatment} - {other}" + (f" at {visit}" if visit else ""), difference)
             for visit, difference in zip(visits, differences, strict=True)
         ]
-        if len(visits) > 1:
+        if all(np.allclose(one, differences[0]) for one in differences[1:]):
+            named = [(f"{treatment} - {other}", differences[0])]
+        elif len(visits) > 1:
             over = f"{treatment} - {other}, mean of {len(visits)} visits"
             named.append((over, np.mean(differences, axis=0)))
         for term, difference in named:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,7 +96,7 @@ def estimate_rows(plan: PlannedAnalysis, fit: MixedFit, *, unit: str) -> list[di
             base
             | {
                 "kind": "variance",
-                "term": f"variance of {component}",
+                "term": component_words(str(component), among=fit.variance.index),
                 "estimate": float(row["estimate"]),
                 "unit": f"({unit})^2",
                 "declared": True,
@@ -104,6 +104,30 @@ def estimate_rows(plan: PlannedAnalysis, fit: MixedFit, *, unit: str) -> list[di
             }
         )
     return rows
+
+
+def singular_words(fit: MixedFit) -> str:
+    """Say which variance a singular fit puts at zero."""
+    estimates = fit.variance["estimate"]
+    small = 1e-6 * float(estimates.sum())
+    zero = [str(name) for name, value in estimates.items() if name != "Residual" and value <= small]
+    if not zero:
+        return "the covariance of the random terms lies on its boundary (singular fit)"
+    of = " and ".join(
+        "people"
+        if name == "subject"
+        else _intercept_of(name).replace("each person's", "a person's")
+        for name in zero
+    )
+    return f"the variance between {of} was estimated as zero (singular fit)"
+
+
+def component_words(component: str, *, among: Iterable[Hashable]) -> str:
+    """Name a component of variance; what two visits have in common is a covariance."""
+    first, crossed, second = component.partition(" x ")
+    if crossed and first in set(among):
+        return f"covariance of {first} and {second}"
+    return f"variance of {component}"
 
 
 def _is_mmrm(plan: PlannedAnalysis) -> bool:
@@ -224,11 +248,19 @@ def _change_rows(fit: MixedFit, base: Mapping[str, Any]) -> list[dict[str, Any]]
     groups = list(dict.fromkeys(one[1:] for one in levels))
     place = {one: number for number, one in enumerate(levels)}
     rows = []
-    for group in groups:
+    differences = {
+        (visit, group): weights[place[(visit, *group)]] - weights[place[(visits[0], *group)]]
+        for group in groups
+        for visit in visits[1:]
+    }
+    # Without an interaction each level changes alike: that is one row, not one per level.
+    alike = all(
+        np.allclose(one, differences[visit, groups[0]]) for (visit, _), one in differences.items()
+    )
+    for group in groups[:1] if alike else groups:
         for visit in visits[1:]:
-            difference = weights[place[(visit, *group)]] - weights[place[(visits[0], *group)]]
-            table = fit.contrast(difference)
-            suffix = f", {group[0]}" if group else ""
+            table = fit.contrast(differences[visit, group])
+            suffix = f", {group[0]}" if group and not alike else ""
             rows.append(
                 dict(base)
                 | estimate_cells(table.iloc[0])
@@ -360,7 +392,18 @@ def _dependence(plan: PlannedAnalysis) -> str:
         return f"{_STRUCTURES[structure]} covariance between visits{own}"
     if plan.model.random_terms == ("1 | subject",):
         return "a random intercept for each person"
+    if all(term.startswith("1 | ") for term in plan.model.random_terms):
+        of = [_intercept_of(term.removeprefix("1 | ")) for term in plan.model.random_terms]
+        return f"random intercepts for {' and '.join(of)}"
     return f"the random terms {', '.join(plan.model.random_terms)}"
+
+
+def _intercept_of(grouping: str) -> str:
+    """Say whose a random intercept is: ``subject:period`` -> "each person's periods"."""
+    first, *more = [part.strip() for part in grouping.split(":")]
+    if first != "subject":
+        return f"each {grouping}"
+    return f"each person's {' by '.join(more)}s" if more else "each person"
 
 
 _DF_NAMES = {

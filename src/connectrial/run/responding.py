@@ -76,16 +76,22 @@ def analyse_response(plan: PlannedAnalysis, by: pd.Series | None, levels: Sequen
         rows += _proportions(own, mine, by, levels, notes, analysis_set=name, family=family)
     if not rows:
         return failed(plan, ["nobody has a value"])
-    between = "; risk ratios carry Koopman's, numbers needed to treat the inverted difference's"
+    between = (
+        "; differences between arms Newcombe's; risk ratios carry Koopman's, numbers needed to treat the "
+        "inverted difference's (NNTB: one more meets it, NNTH: one fewer)"
+    )
     test = plan.section.test if isinstance(plan.section, EndpointSection) else None
     if test in _EXACT:
         between += f"; differences were tested by {_EXACT[test][0]}"
     return result_of(
         plan,
         rows,
-        methods="Proportions carry Wilson's 95 % intervals; differences between arms Newcombe's"
-        f"{between if by is not None else ''}.",
-        citations=("wilson1927", "newcombe1998", *_EXACT.get(test or "", ("", ()))[1]),
+        methods=f"Proportions carry Wilson's 95 % intervals{between if by is not None else ''}.",
+        citations=(
+            "wilson1927",
+            *(("newcombe1998", "koopman1984", "altman1998") if by is not None else ()),
+            *_EXACT.get(test or "", ("", ()))[1],
+        ),
         notes=notes,
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from connectrial.errors import ConnectrialError
 from connectrial.plan import PlannedAnalysis
+from connectrial.run.model_rows import component_words
 from connectrial.stats.model_fit import MixedFit
 from connectrial.stats.variance_intervals import variance_intervals
 
@@ -49,7 +50,7 @@ def with_variance_intervals(
     for component, one in found.iterrows():
         flags = _words(asked, int(one["n_failed"]))
         limits = {"ci_low": one["ci_low"], "ci_high": one["ci_high"], "ci_level": _LEVEL}
-        own = by_term.get(f"variance of {component}")
+        own = by_term.get(component_words(str(component), among=fit.variance.index))
         if own is not None:
             own |= limits | {"flags": "; ".join(p for p in (str(own["flags"]), flags) if p)}
         elif str(component).startswith("ICC"):

@@ -1,0 +1,133 @@
+"""What a report says in words: true of what was run, and as a paper would say it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from connectrial.report.cells import estimates_table, plain_table
+from connectrial.report.clinical_panels import endpoint_table
+from connectrial.report.methods import cited, methods_text
+from connectrial.report.results_text import results_text
+from connectrial.report.verdict import verdict_summary
+from connectrial.results import Result, Results, tidy
+
+
+def _row(**more) -> dict:
+    base = {
+        "analysis": "A", "role": "primary", "kind": "coefficient", "outcome": "A", "term": "visit",
+        "estimate": -0.1, "se": 0.02, "statistic": -5.0, "statistic_name": "t", "df": 20.0,
+        "df_method": "satterthwaite", "declared": True, "alternative": "two-sided", "p": 0.001,
+        "ci_level": 0.95, "ci_low": -0.14, "ci_high": -0.06, "n_subjects": 20, "n_observations": 40,
+    }  # fmt: skip
+    return base | more
+
+
+def _results(*analyses: Result, **more) -> Results:
+    return Results(**({"study": {}, "plan": {}, "tables": {}} | more), analyses=analyses)
+
+
+def _analysis(rows, *, name="A", what="network FC", **more) -> Result:
+    base = {"role": "primary", "title": name, "outcome": name, "methods": f"{name} was modelled."}
+    return Result(name=name, what=what, estimates=tidy(rows), **(base | more))
+
+
+_FAMILY = {
+    "family": "primary",
+    "family_size": 1,
+    "p_adjusted": 0.001,
+    "adjustment": "holm over 1 tests",
+}
+
+
+def test_a_family_of_one_test_is_spoken_of_in_the_singular():
+    one = _results(_analysis([_row(**_FAMILY)]))
+    assert verdict_summary(one) == "The primary test passes (family primary: Holm over 1 test)."
+    paragraphs, _ = methods_text(one)
+    assert paragraphs[-1].startswith(
+        "The p value of the one test of the family 'primary' was adjusted by Holm over 1 test and"
+    )
+    control = _analysis([_row(role="negative control", p=0.4)], name="B", role="negative control")
+    assert verdict_summary(_results(*one.analyses, control)).endswith(
+        "The negative control shows no change (p ≥ .05)."
+    )
+
+
+def test_citations_are_authors_and_years():
+    assert cited("by the model (@otto2021, @fanta2015)") == (
+        "by the model (Otto et al. 2021, Fanta et al. 2015)"
+    )
+    assert cited("@laird1982 and @nobody1900") == "Laird and Ware 1982 and @nobody1900"
+
+
+def test_a_title_that_asks_has_no_stop_behind_it():
+    asking = replace(_analysis([_row()]), title="Does it move?", methods="It was looked at.")
+    assert methods_text(_results(asking))[0][0] == "Does it move? It was looked at."
+
+
+def _endpoint_results() -> Results:
+    cells = {
+        "kind": "proportion",
+        "role": "descriptive",
+        "analysis": "kept_up",
+        "outcome": "kept_up",
+    }
+    cells |= {"analysis_set": "everyone", "estimate": 0.5, "ci_low": 0.3, "ci_high": 0.7}
+    needed = cells | {"kind": "number needed to treat", "term": "drug - placebo", "estimate": 4.667}
+    needed |= {"ci_low": -7.2, "ci_high": 2.0, "unit": "people"}
+    rows = [_row(**cells, term="kept_up"), _row(**needed)]
+    rule = {"scale": "MADRS", "visit": "week 2", "until": "week 16", "min_percent_decrease": 50}
+    kept = _analysis(rows, name="kept_up", what="response", role="descriptive")
+    return _results(kept, study={"endpoints": {"kept_up": rule}})
+
+
+def test_an_endpoint_that_must_last_says_from_when_to_when():
+    assert (
+        "MADRS down by 50 % from week 2 to week 16: 10 of 20 people"
+        in (results_text(_endpoint_results())[0])
+    )
+
+
+def test_numbers_needed_to_treat_run_through_infinity_in_tables():
+    found = _endpoint_results()
+    (block,) = endpoint_table(found)
+    first, last = (cells for _, cells in block.table.rows)
+    assert (first[0].text, first[1].text) == ("kept up", "week 2 to week 16")
+    assert last[2].text == "number needed to treat, drug − placebo"
+    assert (last[3].text, last[3].sub) == ("NNTB 4.7", ("NNTH 7.2 to ∞ to NNTB 2.0",))
+    shown = estimates_table(found.analyses[0].estimates, caption="")
+    heads = [head for head, _ in shown.heads]
+    cells = dict(zip(heads, shown.rows[1][1], strict=True))
+    assert cells["estimate"].text == "NNTB 4.7"
+    assert cells["interval"].text == "NNTH 7.2 to ∞ to NNTB 2.0"
+
+
+def test_counts_are_whole_and_means_keep_their_digits():
+    counted = _row(
+        kind="count", estimate=2.0, unit="people", statistic=7.5, statistic_name="chi-square"
+    )
+    (_, cells) = estimates_table(tidy([counted]), caption="").rows[0]
+    assert cells[1].text == "2"
+    assert cells[4].text == "χ² = 7.50"
+    means = plain_table(pd.DataFrame({"mean": [3.0, 3.126], "people": [24, 24]}), caption="")
+    assert [[cell.text for cell in row] for _, row in means.rows] == [
+        ["3.00", "24"],
+        ["3.13", "24"],
+    ]
+
+
+@pytest.mark.parametrize("by_arm", [False, True])
+def test_newcombe_is_named_only_where_arms_are_compared(by_arm):
+    from connectrial.plan import PlannedAnalysis
+    from connectrial.run.responding import analyse_response
+
+    people = pd.DataFrame({"subject": list("abcdef"), "met": [True, False] * 3})
+    plan = PlannedAnalysis(
+        name="response", title="response", what="response", role="descriptive", outcome="response",
+        analysis_set="everyone", rows=people.assign(analysis_set="everyone"),
+    )  # fmt: skip
+    arms = pd.Series(["p", "p", "p", "d", "d", "d"], index=people["subject"])
+    found = analyse_response(plan, arms if by_arm else None, ["p", "d"])
+    assert ("Newcombe" in found.methods) == ("newcombe1998" in found.citations) == by_arm
