@@ -57,3 +57,15 @@ def test_qc_fc_draws_a_column_per_sample_and_distance_only_where_known():
     assert [ax.get_title(loc="left") for ax in figure.axes[:2]] == ["pre", "post"]
     assert figure.axes[2].lines[0].get_xydata().tolist() == [[20.0, 0.1]]
     assert len(plot_qc_fc(histogram, None, samples=["pre", "post"]).axes) == 2
+
+
+def test_qc_fc_of_many_visits_goes_on_below_and_cuts_no_curve():
+    samples = [f"visit {i}" for i in range(7)]
+    histogram = pd.DataFrame(
+        {"sample": samples, "r": 0.0, "expected": 0.8, "density": [1.0] * 6 + [4.0]}
+    )
+    figure = plot_qc_fc(histogram, None, samples=samples)
+    shown = [ax for ax in figure.axes if ax.axison]
+    assert [ax.get_title(loc="left").replace("\n", " ") for ax in shown] == samples
+    assert shown[4].get_subplotspec().rowspan.start == 1
+    assert {ax.get_ylim() for ax in shown} == {(0.0, 4.2)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from connectrial.figures.clinical import plot_course, plot_rates
 from connectrial.figures.flow import describe_flow, draw_flow
 from connectrial.figures.forest import plot_forest, plot_truth
 from connectrial.figures.hypothesis import plot_groups, plot_hypothesis
+from connectrial.figures.linked_charts import chart_quality
 from connectrial.figures.matrices import order_by_network, plot_edge_matrix, plot_matrices
 from connectrial.figures.palette import LEVELS, STYLE, level_colours, swarm
 from connectrial.figures.quality import plot_quality
@@ -356,6 +358,42 @@ def test_flow_says_every_number_and_reason():
     side_by_side = [float(node.get("y")) for node in rects if node.get("class") == "box"][-2:]
     assert side_by_side[0] == side_by_side[1]
     assert "6 people: arm & dose not stated" in describe_flow(flow)
+
+
+def test_many_boxes_of_a_flow_stand_in_lines_and_name_their_further_lines():
+    """Eight boxes in one line would leave letters of 6 px on a page."""
+    flow = pd.DataFrame({"step": [0] + [1] * 6, "box": ["Known", *"abcdef"], "n_subjects": 4})
+    flow["more"] = ["", "scan before: 4 people", *[""] * 5]
+    tree = ElementTree.fromstring(draw_flow(flow))
+    rects = [node for node in tree.iter() if node.tag.endswith("rect")][1:]
+    heights = [float(node.get("y")) for node in rects]
+    assert heights[0] == heights[1] == heights[2] < heights[3] == heights[4] == heights[5]
+    assert float(tree.get("viewBox").split()[2]) < 900
+    assert "scan before: 4 people" in [node.text for node in tree.iter()]
+    assert "a: 4 people, scan before: 4 people." in describe_flow(flow)
+
+
+def test_quality_names_the_levels_of_the_chosen_factor_alone_and_in_full():
+    sequences = [f"placebo then midazolam then ketamine {i}" for i in range(6)]
+    rows = pd.DataFrame({"subject": list("abcdef"), "session": "1", "mean_fd_mm": np.arange(6.0)})
+    rows = rows.assign(visit="placebo before", sex=["f", "m"] * 3, sequence=sequences)
+    chart = chart_quality(
+        rows,
+        measures={"mean_fd_mm": "frames above the limit of displacement (share)"},
+        visits=[f"{drug} before the infusion" for drug in "abcdef"] + ["placebo before"],
+        factors={"sex": ["f", "m"], "sequence": sequences},
+        limits={},
+    ).to_dict()
+    encoding = chart["concat"][0]["layer"][0]["encoding"]
+    legend = encoding["color"]["legend"]
+    assert legend["labelLimit"] == 0
+    assert json.dumps(sequences)[1:-1] in legend["values"]["expr"]
+    assert "not stated" not in legend["values"]["expr"]
+    assert legend["columns"] == 2
+    scale = dict(zip(*(encoding["color"]["scale"][k] for k in ("domain", "range")), strict=True))
+    assert scale["f"] == scale[sequences[0]]  # never shown together
+    assert encoding["x"]["axis"]["labelAngle"] == -40
+    assert len(encoding["y"]["title"]) == 2
 
 
 def test_svg_is_the_same_every_time_and_follows_the_theme(values, means):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
+from connectrial.figures.exposure import dose_levels
 from connectrial.figures.palette import FAINT, INK, LEVELS, MUTED, level_colours
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 C = TypeVar("C")
 
 _ALL = "everyone"
+_FEW_DAYS = 2.0
+_MANY_HOURS = 240.0
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 
 
@@ -60,6 +63,12 @@ def chart_course(
     import altair as alt
 
     true_to_time = days is not None and all(visit in days for visit in visits)
+    span = (
+        max(days[v] for v in visits) - min(days[v] for v in visits) if days and true_to_time else 0
+    )
+    # A day and less is read in hours.
+    unit, per_day = ("hour", 24.0) if 0 < span <= _FEW_DAYS else ("day", 1.0)
+    days = None if days is None else {visit: per_day * day for visit, day in days.items()}
     names = list(levels) if by is not None and by in scores.columns and len(levels) else [_ALL]
     own = pd.DataFrame(
         {
@@ -73,7 +82,9 @@ def chart_course(
     x: Any
     if true_to_time and days is not None:
         own = own.assign(day=own["visit"].map(days))
-        x = alt.X("day:Q", title="day", scale=alt.Scale(nice=False, padding=12))
+        whole: Any = alt.Undefined if span <= _FEW_DAYS else 1  # no half days over a fortnight
+        axis = alt.Axis(tickMinStep=whole, labelOverlap=True)
+        x = alt.X("day:Q", title=unit, scale=alt.Scale(nice=False, padding=12), axis=axis)
     else:
         x = alt.X("visit:N", sort=list(visits), title=None, axis=alt.Axis(labelAngle=0))
     y = alt.Y("score:Q", title=scale, scale=alt.Scale(zero=False))
@@ -92,14 +103,16 @@ def chart_course(
     )  # fmt: skip
     layers: list[Any] = []
     if infusion is not None and true_to_time:
-        bar = pd.DataFrame([{"day": infusion[0], "until": infusion[1], "what": "infusion"}])
+        first, last = (per_day * day for day in infusion)
+        bar = pd.DataFrame([{"day": first, "until": last, "what": "infusion"}])
         layers.append(
             alt.Chart(bar)
             .mark_rect(color=LEVELS[1], opacity=0.22)
             .encode(x=x, x2="until:Q", tooltip=alt.Tooltip("what:N", title="shaded"))
         )
     layers += [lines, *_means(means, names, visits, days if true_to_time else None, x, colour)]
-    scanned = [visit for visit in visits if visit in scan_visits]
+    # True to time, a visit with a scan and no score has its place too.
+    scanned = [v for v in scan_visits if v in visits or (true_to_time and v in (days or {}))]
     if scanned:
         marks = pd.DataFrame({"visit": scanned, "what": "scan"})
         marks = marks.assign(day=marks["visit"].map(days)) if true_to_time and days else marks
@@ -207,7 +220,8 @@ def chart_concentration(
     Parameters
     ----------
     people : pandas.DataFrame
-        ``subject``, ``time_h``, ``ketamine_ng_ml``.
+        ``subject``, ``time_h``, ``ketamine_ng_ml``; with a column ``level`` a median and a colour for
+        each dose.
     measured : pandas.DataFrame, optional
         ``subject``, ``time_h``, ``analyte``, ``value_ng_ml``.
     doses : pandas.DataFrame, optional
@@ -217,22 +231,38 @@ def chart_concentration(
     """
     import altair as alt
 
+    # Doses of weeks are read in days.
+    in_days = float(people["time_h"].max()) > _MANY_HOURS
+    scale_h = 24.0 if in_days else 1.0
     own = pd.DataFrame(
         {
             "person": people["subject"].astype(str),
-            "hours": pd.to_numeric(people["time_h"]),
+            "hours": (pd.to_numeric(people["time_h"]) / scale_h).round(5),
             "level": pd.to_numeric(people["ketamine_ng_ml"]).round(2),
+            "dose": people["level"].astype(str) if "level" in people else _ALL,
         }
     ).dropna()
-    median = own.groupby("hours", as_index=False)["level"].median()
-    x = alt.X("hours:Q", title="hours")
+    seen = set(own["dose"])
+    every = dose_levels(people) if "level" in people else [_ALL]
+    names = [name for name in every if name in seen]
+    median = own.groupby(["dose", "hours"], as_index=False)["level"].median()
+    colours = level_colours(every)
+    by_dose = alt.Color(
+        "dose:N",
+        scale=alt.Scale(domain=names, range=[colours[name] for name in names]),
+        legend=alt.Legend(title=None, orient="top") if names != [_ALL] else None,
+    )
+    at = alt.Tooltip("hours:Q", title="days" if in_days else "hours")
+    tips = ["person:N", at, "level:Q", *(["dose:N"] if len(names) > 1 else [])]
+    thin: Any = alt.condition(pointed := _pointed(), alt.value(LEVELS[0]), alt.value(MUTED))
+    x = alt.X("hours:Q", title="days from the first dose" if in_days else "hours")
     y = alt.Y("level:Q", title="plasma ketamine (ng/ml)")
-    pointed = _pointed()
     layers: list[Any] = []
     if doses is not None and len(doses):
         given = doses[doses["duration_h"] > 0]
-        bars = pd.DataFrame(
-            {"hours": given["start_h"], "end": given["start_h"] + given["duration_h"]}
+        bars = (
+            pd.DataFrame({"hours": given["start_h"], "end": given["start_h"] + given["duration_h"]})
+            / scale_h
         )
         layers.append(
             alt.Chart(bars).mark_rect(color=LEVELS[1], opacity=0.16).encode(x=x, x2="end:Q")
@@ -241,19 +271,20 @@ def chart_concentration(
         alt.Chart(own)
         .mark_line(aria=False)
         .encode(
-            x=x, y=y, detail="person:N", tooltip=["person:N", "hours:Q", "level:Q"],
-            color=alt.condition(pointed, alt.value(LEVELS[0]), alt.value(MUTED)),
+            x=x, y=y, detail="person:N", tooltip=tips,
+            color=by_dose if len(names) > 1 else thin,
             opacity=alt.condition(pointed, alt.value(1), alt.value(0.35)),
             strokeWidth=alt.condition(pointed, alt.value(2.4), alt.value(0.8)),
         )
         .add_params(pointed)
     )  # fmt: skip
-    layers.append(alt.Chart(median).mark_line(strokeWidth=2.6, color=LEVELS[0]).encode(x=x, y=y))
+    thick = alt.Chart(median).mark_line(strokeWidth=2.6).encode(x=x, y=y, color=by_dose)
+    layers.append(thick)
     if measured is not None and len(measured):
         points = pd.DataFrame(
             {
                 "person": measured["subject"].astype(str),
-                "hours": measured["time_h"],
+                "hours": measured["time_h"] / scale_h,
                 "level": measured["value_ng_ml"],
                 "analyte": measured["analyte"].astype(str),
             }
@@ -262,14 +293,13 @@ def chart_concentration(
         layers.append(
             alt.Chart(points)
             .mark_point(size=26, filled=True, color=LEVELS[0], opacity=0.75)
-            .encode(
-                x=x, y=y, tooltip=["person:N", "hours:Q", alt.Tooltip("level:Q", title="measured")]
-            )
+            .encode(x=x, y=y, tooltip=["person:N", at, alt.Tooltip("level:Q", title="measured")])
         )
     if scans_h:
-        visits = pd.DataFrame({"visit": list(scans_h), "hours": list(scans_h.values())})
+        hours = [value / scale_h for value in scans_h.values()]
+        visits = pd.DataFrame({"visit": list(scans_h), "hours": hours})
         rule = alt.Chart(visits).mark_rule(strokeDash=[2, 2], color=MUTED)
-        layers.append(rule.encode(x=x, tooltip=["visit:N", "hours:Q"]))
+        layers.append(rule.encode(x=x, tooltip=["visit:N", at]))
     words = f"Modelled concentrations of {own['person'].nunique()} people"
     return _sized(_layered(layers), words, height=280)
 

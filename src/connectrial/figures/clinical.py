@@ -103,8 +103,12 @@ def plot_course(
             ax, shown, x=at, colour=colours[name], marker=markers[name], label=label,
             linestyle=LINES[i % len(LINES)],
         )  # fmt: skip
-    _draw_scans(ax, [x[i] for i, visit in enumerate(present) if visit in scan_visits])
-    ax.set_xticks(x, present)
+    place = dict(zip(present, x, strict=True))
+    alone = [v for v in scan_visits if v not in place and v in (days or {})]
+    if _true_to_time(present, days):  # a scan at a visit without a score has its place too
+        place |= {visit: float((days or {})[visit]) for visit in alone}
+    _draw_scans(ax, [place[visit] for visit in scan_visits if visit in place])
+    ax.set_xticks(list(place.values()), list(place))
     if days is not None and len(present) > 1 and min(np.diff(x)) < np.ptp(x) / 9:
         ax.tick_params(axis="x", rotation=40)
     ax.set_ylabel(f"{scale} ({unit})" if unit else scale)

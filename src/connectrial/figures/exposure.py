@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from connectrial.figures.palette import INK, LEVELS, LINES, MUTED, figure_of, new_axes, styled
+from connectrial.figures.palette import (
+    INK,
+    LEVELS,
+    LINES,
+    MUTED,
+    figure_of,
+    level_colours,
+    new_axes,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +44,8 @@ def plot_concentration(
     Parameters
     ----------
     curve : pandas.DataFrame
-        ``time_h``, ``ketamine_ng_ml``, ``norketamine_ng_ml`` of a typical person.
+        ``time_h``, ``ketamine_ng_ml``, ``norketamine_ng_ml`` of a typical person; with a column
+        ``level`` one typical person of each dose, a colour each.
     doses : pandas.DataFrame
         ``start_h``, ``duration_h``, ``amount_mg_kg``; infusions are bars as high as their rate, a
         bolus is an arrow with its amount. Without rows the strip is left out.
@@ -56,7 +66,10 @@ def plot_concentration(
     axes = _stack(len(doses) > 0, occupancy is not None)
     main = axes["main"]
     times = curve["time_h"].to_numpy(dtype=float)
-    for number, analyte in enumerate(_ANALYTES):
+    doses_apart = "level" in curve
+    if doses_apart:
+        _draw_levels(main, curve, people)
+    for number, analyte in enumerate(() if doses_apart else _ANALYTES):
         colour = LEVELS[number]
         values = curve[f"{analyte}_ng_ml"].to_numpy(dtype=float)
         if not np.isfinite(values).any():
@@ -81,7 +94,7 @@ def plot_concentration(
                       markersize=3.5, alpha=0.8)  # fmt: skip
     main.set_ylabel("plasma concentration (ng/ml)")
     main.set_ylim(bottom=0)
-    main.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
+    main.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=6 if doses_apart else 2)
     if "doses" in axes:
         _draw_doses(axes["doses"], doses)
     lowest = main
@@ -99,6 +112,37 @@ def plot_concentration(
     main.set_xlim(float(times.min()), float(times.max()) + 0.02 * float(np.ptp(times)))
     _name_scans(main, scans_h or {})
     return figure_of(main)
+
+
+def _draw_levels(ax: Axes, curve: pd.DataFrame, people: pd.DataFrame | None) -> None:
+    """Draw each dose in its own colour, norketamine dashed."""
+    seen = set(curve["level"].astype(str))
+    for level, colour in level_colours(dose_levels(curve)).items():
+        if level not in seen:
+            continue
+        if people is not None and "level" in people:
+            mine = people.loc[people["level"].astype(str) == level]
+            for _, own in mine.groupby("subject", sort=False):
+                ax.plot(
+                    own["time_h"], own["ketamine_ng_ml"], color=colour, linewidth=_THIN, alpha=0.3
+                )
+        own = curve.loc[curve["level"].astype(str) == level]
+        for number, analyte in enumerate(_ANALYTES):
+            if own[f"{analyte}_ng_ml"].notna().any():
+                ax.plot(
+                    own["time_h"], own[f"{analyte}_ng_ml"], color=colour, linestyle=LINES[number],
+                    linewidth=1.8, label=level if number == 0 else None,
+                )  # fmt: skip
+    if curve["norketamine_ng_ml"].notna().any():
+        ax.plot([], [], color=MUTED, linestyle=LINES[1], linewidth=1.8, label="norketamine")
+
+
+def dose_levels(rows: pd.DataFrame) -> list[str]:
+    """Return every level that a dose may have, in order; arms without one keep their colour."""
+    column = rows["level"]
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return [str(level) for level in column.cat.categories]
+    return list(dict.fromkeys(column.astype(str)))
 
 
 def _stack(with_doses: bool, with_occupancy: bool) -> dict[str, Axes]:  # noqa: FBT001 - private

@@ -20,6 +20,7 @@ _GAP = 34.0
 _BOX = 300.0
 _SIDE = 360.0
 _BETWEEN = 24.0
+_MOST_BESIDE = 4
 _CHAR = 7.0  # width of a letter of 14 px in the widest usual sans-serif
 
 
@@ -49,7 +50,8 @@ def draw_flow(flow: pd.DataFrame) -> str:
     flow : pandas.DataFrame
         Columns ``step`` (rows of the same step stand side by side), ``box`` (label),
         ``n_subjects``, ``n_scans`` (may be missing), ``left_out`` (who left on the way to this box
-        and why, one reason a line).
+        and why, one reason a line); ``more`` (further lines of the box) and
+        ``labelled`` (whether the reasons name their box already) may be missing.
 
     Returns
     -------
@@ -58,7 +60,7 @@ def draw_flow(flow: pd.DataFrame) -> str:
     """
     flow = flow.sort_values("step", kind="stable")
     rows = [frame for _, frame in flow.groupby("step", sort=True)]
-    widest = max(len(row) for row in rows)
+    widest = max(_columns(len(row)) for row in rows)
     main_width = max(_BOX, widest * (_BOX * 0.62) + (widest - 1) * _BETWEEN)
     boxes: list[list[_Box]] = []
     sides: list[_Box] = []
@@ -74,7 +76,7 @@ def draw_flow(flow: pd.DataFrame) -> str:
             y = side.y + side.height + 16
         placed = _place(row, y=y, width=main_width)
         boxes.append(placed)
-        y += max(box.height for box in placed) + _GAP
+        y = max(box.y + box.height for box in placed) + _GAP
     for above, below in pairwise(boxes):
         parts += _arrows(above, below)
     parts += [_branch(side, main_width / 2) for side in sides]
@@ -99,8 +101,10 @@ def describe_flow(flow: pd.DataFrame) -> str:
     pieces = []
     for row in flow.to_dict("records"):
         left = "; ".join(split_reasons(row.get("left_out")))
+        more = "".join(f", {line}" for line in _more(row))
         pieces.append(
-            f"{row['box']}: {_counts(row)}" + (f" (left out on the way: {left})" if left else "")
+            f"{row['box']}: {_counts(row)}{more}"
+            + (f" (left out on the way: {left})" if left else "")
         )
     return "Flow of people and scans. " + ". ".join(pieces) + "."
 
@@ -112,6 +116,15 @@ def split_reasons(text: object) -> list[str]:
     if not isinstance(text, str):
         return []
     return [line.strip() for line in re.split(r"\n|;\s+", text) if line.strip()]
+
+
+def _more(row: Mapping[Hashable, object]) -> list[str]:
+    return split_reasons(row.get("more"))
+
+
+def _columns(n: int) -> int:
+    """Return how many of n boxes stand side by side: words in more than four cannot be read."""
+    return -(-n // -(-n // _MOST_BESIDE))
 
 
 def _counts(row: Mapping[Hashable, object]) -> str:
@@ -128,7 +141,7 @@ def _left_out(row: pd.DataFrame, *, labelled: bool) -> tuple[str, ...]:
     lines: list[str] = []
     for record in row.to_dict("records"):
         reasons = split_reasons(record.get("left_out"))
-        if labelled and reasons:
+        if labelled and reasons and record.get("labelled") is not True:
             reasons = [f"{record['box']}: {reason}" for reason in reasons]
         for reason in reasons:
             lines += textwrap.wrap(reason, int((_SIDE - 2 * _PAD) / _CHAR), subsequent_indent="  ")
@@ -137,13 +150,16 @@ def _left_out(row: pd.DataFrame, *, labelled: bool) -> tuple[str, ...]:
 
 def _place(row: pd.DataFrame, *, y: float, width: float) -> list[_Box]:
     """Set the boxes of one step side by side, centred over the main column."""
-    n = len(row)
+    n = _columns(len(row))
     each = min(_BOX, (width - (n - 1) * _BETWEEN) / n)
     start = (width - n * each - (n - 1) * _BETWEEN) / 2
-    boxes = []
-    for i, record in enumerate(row.to_dict("records")):
+    boxes: list[_Box] = []
+    for number, record in enumerate(row.to_dict("records")):
+        i = number % n
+        if number and i == 0:
+            y = max(box.y + box.height for box in boxes) + _GAP
         label = textwrap.wrap(str(record["box"]), max(10, int((each - 2 * _PAD) / (_CHAR + 0.6))))
-        lines = (*(label or [""]), _counts(record))
+        lines = (*(label or [""]), _counts(record), *_more(record))
         boxes.append(
             _Box(
                 x=start + i * (each + _BETWEEN),
@@ -158,7 +174,7 @@ def _place(row: pd.DataFrame, *, y: float, width: float) -> list[_Box]:
 
 
 def _arrows(above: Sequence[_Box], below: Sequence[_Box]) -> list[str]:
-    bottom = max(box.y + box.height for box in above)
+    bottom = max(box.y + box.height for box in above if box.y == above[-1].y)
     top = min(box.y for box in below)
     if len(above) == len(below):
         pairs = list(zip(above, below, strict=True))
@@ -168,7 +184,11 @@ def _arrows(above: Sequence[_Box], below: Sequence[_Box]) -> list[str]:
     paths = []
     for a, b in pairs:
         start = a.y + a.height
-        if a.middle == b.middle:
+        if b.y > top:  # of a further line of boxes: down the gap beside the ones above
+            gap = b.x + b.width + _BETWEEN / 2
+            path = f"M{a.middle:g} {start:g}V{max(turn, bottom + 2):g}H{gap:g}V{b.y - 14:g}"
+            path += f"H{b.middle:g}V{b.y - 1:g}"
+        elif a.middle == b.middle:
             path = f"M{a.middle:g} {start:g}V{top - 1:g}"
         else:
             path = f"M{a.middle:g} {start:g}V{max(turn, bottom + 2):g}H{b.middle:g}V{top - 1:g}"

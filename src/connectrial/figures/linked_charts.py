@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     import altair as alt
 
 _JITTER = 34.0  # pixels over which a column of points is spread
+_WIDTH, _HEIGHT = 330, 190  # of a panel of quality, in pixels
+_LETTER = 6.2  # width of a letter under an axis or in a legend, in pixels
 
 
 def chart_quality(
@@ -96,25 +100,18 @@ def _panel(
         lambda v: pd.Series(swarm(list(v)), index=v.index)
     )
     own = own.assign(aside=_JITTER * aside)
-    levels = list(
-        dict.fromkeys([*(one for each in factors.values() for one in each), "not stated"])
-    )
     base = alt.Chart(own)
     if factors:
         chosen = "datum[colour_by]" if len(factors) > 1 else "datum.f0"
         base = base.transform_calculate(level=chosen)
-        colour: Any = alt.Color(
-            "level:N",
-            scale=alt.Scale(domain=levels, range=[*_range(len(levels) - 1), MUTED]),
-            legend=alt.Legend(title=None, orient="top", columns=4) if _few(levels) else None,
-        )
+        colour: Any = alt.Color("level:N", scale=_scale(factors), legend=_legend(own, factors))
     else:
         colour = alt.value(LEVELS[0])
     tips: list[Any] = ["person:N", "session:N", "visit:N", alt.Tooltip("value:Q", format=".4~g")]
     tips += ["level:N"] if factors else []
     dots = base.mark_circle().encode(
         x=alt.X("visit:N", sort=list(visits), title=None, axis=alt.Axis(**_below(visits))),
-        y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
+        y=alt.Y("value:Q", title=_lines(title), scale=alt.Scale(zero=False)),
         xOffset=alt.XOffset("aside:Q", scale=alt.Scale(domain=[-22, 22])),
         color=colour,
         size=alt.condition(pointed, alt.value(170), alt.value(26)),
@@ -125,15 +122,47 @@ def _panel(
     if limit is not None:
         line = alt.Chart(pd.DataFrame([{"value": limit}]))
         layers.append(line.mark_rule(strokeDash=[5, 3], color=LEVELS[5]).encode(y="value:Q"))
-    return alt.layer(*layers).properties(width=330, height=190)
+    return alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT)
 
 
-def _few(levels: Sequence[str]) -> bool:
-    return len(levels) <= 12
+def _scale(factors: Mapping[str, Sequence[str]]) -> Any:  # noqa: ANN401 - altair's scale
+    """Colour levels by their place in their own factor: only one factor is shown at a time."""
+    import altair as alt
+
+    colours: dict[str, str] = {}
+    for levels in factors.values():
+        for i, level in enumerate(levels):
+            colours.setdefault(level, LEVELS[i % len(LEVELS)])
+    colours["not stated"] = MUTED
+    return alt.Scale(domain=list(colours), range=list(colours.values()))
 
 
-def _range(n: int) -> list[str]:
-    return [LEVELS[i % len(LEVELS)] for i in range(n)]
+def _legend(own: pd.DataFrame, factors: Mapping[str, Sequence[str]]) -> Any:  # noqa: ANN401
+    """Name the levels of the chosen factor alone, in full."""
+    import altair as alt
+
+    shown = {}
+    for i, levels in enumerate(factors.values()):
+        unknown = ["not stated"] if (own[f"f{i}"] == "not stated").any() else []
+        shown[f"f{i}"] = [*levels, *unknown]
+    if max(map(len, shown.values())) > _MOST_LEVELS:
+        return None
+    longest = max(len(level) for levels in shown.values() for level in levels)
+    columns = int(2 * _WIDTH // (_LETTER * longest + 30))
+    words = json.dumps(shown, ensure_ascii=False)
+    chosen = alt.expr(f"({words})[colour_by]") if len(factors) > 1 else shown["f0"]
+    return alt.Legend(
+        title=None, orient="top", columns=min(4, max(1, columns)), labelLimit=0, values=chosen
+    )
+
+
+_MOST_LEVELS = 12
+
+
+def _lines(title: str) -> str | list[str]:
+    """Break a title that is longer than its axis."""
+    lines = textwrap.wrap(title, int(_HEIGHT / _LETTER))
+    return title if len(lines) < 2 else lines
 
 
 def chart_forest(rows: pd.DataFrame, *, unit: str) -> alt.LayerChart:
@@ -202,6 +231,10 @@ def chart_forest(rows: pd.DataFrame, *, unit: str) -> alt.LayerChart:
 
 
 def _below(visits: Sequence[str]) -> dict[str, Any]:
-    """Return how visits are written under an axis: words below one another where there are many."""
-    many = len(visits) > 3 and any(" " in visit for visit in visits)
-    return {"labelAngle": 0} | ({"labelExpr": "split(datum.label, ' ')"} if many else {})
+    """Return how visits are written under an axis: in a line, word below word, or aslant."""
+    room = _WIDTH / max(1, len(visits)) / _LETTER
+    if max((len(visit) for visit in visits), default=0) <= room:
+        return {"labelAngle": 0}
+    if max(len(word) for visit in visits for word in visit.split()) <= room:
+        return {"labelAngle": 0, "labelExpr": "split(datum.label, ' ')"}
+    return {"labelAngle": -40, "labelAlign": "right", "labelLimit": 0}

@@ -81,7 +81,10 @@ def _course_panel(results: Results, own: pd.DataFrame, scale: str) -> Panel | No
     scanned = _scan_visits(results)
     unit = str(section.get("unit") or "")
     days = visit_days(results)
-    scan_visits = [visit for visit in present if visit in scanned]
+    # True to time, a visit with a scan and no score has its place too.
+    timed = days or {}
+    known = all(visit in timed for visit in present)
+    scan_visits = [v for v in order if v in scanned and (v in present or (known and v in timed))]
     infusion = infusion_days(results, [days[visit] for visit in present] if days else [])
     strip = endpoint_strip(results, scale)
     figure = plot_course(

@@ -11,7 +11,7 @@ from connectrial.report.blocks import Block, Section, analysis_blocks, figure_bl
 from connectrial.report.cells import plain_table
 from connectrial.report.live import chart
 from connectrial.report.panel import Panel
-from connectrial.report.source import table
+from connectrial.report.source import factors, table, with_factors
 from connectrial.report.time_axis import time_axis_panel, visit_hours
 from connectrial.results import Results
 
@@ -50,24 +50,32 @@ def concentration_panel(results: Results) -> Panel | None:
     curves = table(results, "concentrations")
     if curves is None:
         return None
-    median = curves.groupby("time_h", as_index=False)[
+    doses = _common_doses(results)
+    levels = [] if len(doses) else _dose_levels(results, curves)
+    if levels:
+        arm = with_factors(results, curves)["arm"].astype(str)
+        every = factors(results)["arm"]  # those without a dose too: an arm has one colour on a page
+        curves = curves.assign(level=pd.Categorical(arm, categories=every, ordered=True))
+    keys = ["level", "time_h"] if levels else ["time_h"]
+    median = curves.groupby(keys, as_index=False, observed=True)[
         ["ketamine_ng_ml", "norketamine_ng_ml"]
     ].median()
+    curves = curves.sort_values("level", kind="stable") if levels else curves
     n_people = int(curves["subject"].nunique())
     last = float(median["time_h"].max())
     top = float(median["ketamine_ng_ml"].max())
     measured = _measured(results, last)
-    doses = _common_doses(results)
     scans_h = {name: h for name, h in visit_hours(results).items() if 0 <= h <= _ENDS_SHOWN * last}
     figure = plot_concentration(median, doses, people=curves, measured=measured, scans_h=scans_h)
     points = "" if measured is None else " Points are measured, enantiomers added up."
     return Panel(
         name="concentrations",
         title="Concentrations over time, by the model",
-        how=f"Thin lines are the {n_people} dosed people, thick ones the median; dotted lines are "
-        f"visits. Bars are doses, where everybody got the same.{points}",
-        alt=f"Modelled concentrations of {n_people} people over {last:.0f} hours; the median of ketamine "
-        f"reaches {top:.0f} ng/ml.",
+        how=f"Thin lines are the {n_people} dosed people, thick ones the median"
+        f"{' of each arm' if levels else ''}; dotted lines are visits."
+        f"{' Bars are doses.' if len(doses) else ''}{points}",
+        alt=f"Modelled concentrations of {n_people} people over {last:.0f} hours; the "
+        f"{'highest ' if levels else ''}median of ketamine reaches {top:.0f} ng/ml.",
         figure=figure,
         data=curves,
         methods=next((one.methods for one in results.analyses if one.what == "exposure"), "")
@@ -79,6 +87,16 @@ def concentration_panel(results: Results) -> Panel | None:
             "in the static figure.",
         ),
     )
+
+
+def _dose_levels(results: Results, curves: pd.DataFrame) -> list[str]:
+    """Return the arms that got doses, where they are what tells doses apart."""
+    arms = factors(results).get("arm", [])
+    known = with_factors(results, curves)
+    if len(arms) < 2 or "arm" not in known:
+        return []
+    dosed = set(known["arm"].astype(str))
+    return [arm for arm in arms if arm in dosed]
 
 
 def _common_doses(results: Results) -> pd.DataFrame:

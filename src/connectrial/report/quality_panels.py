@@ -91,7 +91,7 @@ def qc_fc_panel(results: Results) -> Panel | None:
         "value per edge; densities are histograms.",
         figure=plot_qc_fc(histogram, pd.concat(placed) if placed else None, samples=samples),
         data=histogram,
-        min_width_px=160 * len(samples),
+        min_width_px=160 * min(len(samples), 5),
     )
 
 

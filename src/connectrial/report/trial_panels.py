@@ -6,7 +6,7 @@ import pandas as pd
 
 from connectrial.figures.availability import STATES, plot_availability
 from connectrial.figures.balance import plot_balance
-from connectrial.figures.flow import describe_flow, draw_flow
+from connectrial.figures.flow import describe_flow, draw_flow, split_reasons
 from connectrial.figures.linked_charts import chart_quality
 from connectrial.figures.numbers import format_number
 from connectrial.figures.quality import MEASURES, plot_quality
@@ -30,18 +30,67 @@ def flow_panel(results: Results) -> Panel | None:
     flow = table(results, "flow")
     if flow is None:
         return None
+    drawn = _by_arm(results, flow)
     return Panel(
         name="flow",
         title="Flow of people and scans",
         how="Top to bottom: who was there, who left on the way to the next box and why, who is "
         "analysed. A scan is one session of one person.",
-        alt=describe_flow(flow),
-        svg=draw_flow(flow),
+        alt=describe_flow(drawn),
+        svg=draw_flow(drawn),
         methods="People and scans were counted by the rules of the study file, before any model was "
         "fitted; a scan counts once, under the first reason that keeps it out.",
         data=flow,
         min_width_px=620,
     )
+
+
+def _by_arm(results: Results, flow: pd.DataFrame) -> pd.DataFrame:
+    """Put a box for each arm, with its scans, in place of the boxes of all scans at a visit."""
+    arms, people = factors(results).get("arm", []), table(results, "subjects")
+    if not arms or people is None or not {"arm", "included"} <= set(people.columns):
+        return flow
+    last = flow["step"] == flow["step"].max()
+    of_scans = last & flow["box"].astype(str).str.startswith("Scan ")
+    taken = people[people["included"].astype(bool)]
+    arm_of = taken.set_index(taken["subject"].astype(str))["arm"].astype(str)
+    counts = _scans_by_arm(results, arm_of)
+    reasons = [
+        f"{row['box']}: {reason}"
+        for row in flow[of_scans].to_dict("records")
+        for reason in split_reasons(row["left_out"])
+    ]
+    rows = [
+        {
+            "step": flow["step"].max() + (0 if of_scans.any() else 1),
+            "box": arm,
+            "n_subjects": int((arm_of == arm).sum()),
+            "left_out": "\n".join(reasons if i == 0 else []),
+            "labelled": True,
+            "more": "\n".join(
+                f"scan {visit}: {n} {'person' if n == 1 else 'people'}"
+                for visit, n in counts.get(arm, {}).items()
+            ),
+        }
+        for i, arm in enumerate(arms)
+    ]
+    return pd.concat([flow[~of_scans], pd.DataFrame(rows)], ignore_index=True)
+
+
+def _scans_by_arm(results: Results, arm_of: pd.Series) -> dict[str, dict[str, int]]:
+    """Count for each arm the people with a usable scan at each visit."""
+    scans = table(results, "scans")
+    if scans is None or not {"visit", "included"} <= set(scans.columns):
+        return {}
+    used = scans[scans["included"].astype(bool) & scans["visit"].notna()]
+    used = used.assign(visit=used["visit"].astype(str), arm=used["subject"].astype(str).map(arm_of))
+    seen = used.dropna(subset=["arm"]).drop_duplicates(["subject", "visit"])
+    found = seen.groupby(["arm", "visit"]).size()
+    order = [visit for visit in visits(results) if visit in set(seen["visit"])]
+    return {
+        str(arm): {visit: int(found.get((arm, visit), 0)) for visit in order}
+        for arm in seen["arm"].unique()
+    }
 
 
 def availability_panel(results: Results) -> Panel | None:
