@@ -7,9 +7,12 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from connectrial.report.blocks import figure_block
 from connectrial.report.cells import estimates_table, plain_table
+from connectrial.report.citing import cited
 from connectrial.report.clinical_panels import endpoint_table
-from connectrial.report.methods import cited, methods_text
+from connectrial.report.methods import methods_text
+from connectrial.report.panel import Panel
 from connectrial.report.results_text import results_text
 from connectrial.report.verdict import verdict_summary
 from connectrial.results import Result, Results, tidy
@@ -60,6 +63,12 @@ def test_citations_are_authors_and_years():
         "by the model (Otto et al. 2021, Fanta et al. 2015)"
     )
     assert cited("@laird1982 and @nobody1900") == "Laird and Ware 1982 and @nobody1900"
+
+
+def test_words_below_a_figure_read_as_in_the_methods():
+    panel = Panel(name="a", title="", how="", alt="", methods="by @welch1947, adjusted (fdr_bh)")
+    ((shown,),) = (block.panels for block in figure_block(panel))
+    assert shown.methods == "by Welch 1947, adjusted (Benjamini-Hochberg FDR)"
 
 
 def test_a_title_that_asks_has_no_stop_behind_it():
@@ -131,3 +140,109 @@ def test_newcombe_is_named_only_where_arms_are_compared(by_arm):
     arms = pd.Series(["p", "p", "p", "d", "d", "d"], index=people["subject"])
     found = analyse_response(plan, arms if by_arm else None, ["p", "d"])
     assert ("Newcombe" in found.methods) == ("newcombe1998" in found.citations) == by_arm
+
+
+def test_methods_say_how_controls_were_chosen_what_endpoints_ask_and_which_variants_there_are():
+    base = _endpoint_results()
+    variant = _analysis([_row()], name="A [out]", what="variant", methods="A [out] was modelled.")
+    found = _results(
+        *base.analyses,
+        variant,
+        study=base.study | {"matching": {"on": ["age"], "exact": ["sex"], "ratio": 1}},
+        tables={
+            "matched": pd.DataFrame({"patient": ["a"], "control": ["b"]}),
+            "variants": pd.DataFrame({"variant": ["out"], "what": ["the mean was regressed out"]}),
+        },
+    )
+    paragraphs, _ = methods_text(found)
+    assert paragraphs == [
+        "Patients were matched to one control each (nearest in age, alike in sex; optimal matching); "
+        "the others were left out.",
+        "Endpoints: kept up is MADRS down by 50 % from week 2 to week 16.",
+        "kept_up was modelled.",
+        "As sensitivity the same models were fitted to variants of processing: out (the mean was "
+        "regressed out).",
+    ]
+
+
+def test_no_checklist_of_imaging_without_images_and_none_of_trials_passes_for_another():
+    from connectrial.report.checklists import checklists_section
+
+    def titles(kind: str, **tables) -> str:
+        study = {"design": {"kind": kind}}
+        section = checklists_section(_results(study=study, tables=tables), [])
+        return " | ".join(block.title for block in section.blocks)
+
+    alone = titles("pre-post")
+    assert "COBIDAS" not in alone
+    assert "CONSORT 2025 (written for randomised trials)" in alone
+    scanned = titles("parallel", scans=pd.DataFrame({"subject": ["a"]}))
+    assert "COBIDAS" in scanned
+    assert "written for" not in scanned
+
+
+def test_baseline_and_periods_say_what_was_recorded():
+    from connectrial.report.trial_tables import people_tables
+
+    cells = {"level": None, "count": None, "percent": None, "n_missing": 0, "smd": None}
+    known = [
+        cells | {"variable": "MADRS at before", "group": "a", "n": 9, "mean": 30.0, "sd": 4.0},
+        cells | {"variable": "MADRS at before", "group": "b", "n": 9, "mean": 31.0, "sd": 4.0, "smd": -0.0443},
+        cells | {"variable": "HAMD at before", "group": "a", "n": 9, "mean": 20.0, "sd": 2.0},
+        cells | {"variable": "HAMD at before", "group": "b", "n": 0, "n_missing": 9},
+    ]  # fmt: skip
+    periods = pd.DataFrame(
+        {
+            "sequence": ["a then b"],
+            "n_sequence": [4],
+            "period": [1],
+            "treatment": ["a"],
+            "n_treated": [4],
+        }
+    ).assign(n_left=0, **{"MADRS, before": 4, "MADRS, scan": 0})
+    found = _results(
+        study={"scales": {"MADRS": {}, "HAMD": {}}},
+        tables={"baseline": pd.DataFrame(known), "period_flow": periods},
+    )
+    flow, baseline = (block.table for block in people_tables(found))
+    assert [head for head, _ in flow.heads][-2:] == ["not treated", "MADRS, before"]
+    first, second = ([cell.text for cell in row] for _, row in baseline.rows)
+    assert first == ["MADRS, before", "30.0 (4.0)", "31.0 (4.0)", "−0.04"]
+    assert second[:3] == ["HAMD, before", "20.0 (2.0)", "not recorded"]
+
+
+def test_unknown_measures_of_quality_are_named_once_and_in_words():
+    from connectrial.report.quality_sections import _words
+    from connectrial.run.quality_tests import _listed
+
+    unknown = [
+        "mean_dvars",
+        "mean_std_dvars",
+        "sd_before in sgACC",
+        "sd_before in dACC",
+        "tsnr in sgACC",
+    ]
+    assert _listed(unknown) == "DVARS, regions' SD before denoising, temporal SNR"
+    assert _words("sd_after in visual_cortex") == "SD after denoising in visual cortex"
+
+
+def test_exposures_of_several_doses_stand_side_by_side():
+    from connectrial.report.exposure_section import exposure_section
+
+    cells = {
+        "kind": "mean",
+        "unit": "ng/ml",
+        "outcome": "exposure",
+        "analysis": "exposure",
+        "p": None,
+    }
+    rows = [
+        _row(**cells, term=f"now at day 7, {arm}", estimate=value, flags="SD 1, range 0 to 2")
+        for arm, value in (("low", 1e-6), ("high", 12.34))
+    ]
+    one = _analysis(rows, name="exposure", what="exposure", role="descriptive", notes=("assumed",))
+    found = _results(one, plan={"factors": {"arm": ["placebo", "low", "high"]}})
+    section = exposure_section(found)
+    shown = next(block.table for block in section.blocks if block.kind == "table")
+    assert [head for head, _ in shown.heads] == ["mean over people", "low", "high"]
+    assert [cell.text for cell in shown.rows[0][1]] == ["now at day 7", "< 0.001", "12.3"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -14,6 +14,7 @@ from connectrial.report.cells import (
     plain_table,
     result_sentence,
 )
+from connectrial.report.citing import cited
 from connectrial.report.live import Live
 from connectrial.report.panel import Panel
 from connectrial.report.source import same_estimate, tested_rows
@@ -67,7 +68,12 @@ class Section:
 
 def figure_block(panel: Panel | None) -> tuple[Block, ...]:
     """Return a figure's block; nothing where there is no figure."""
-    return () if panel is None else (Block(kind="figure", panels=(panel,)),)
+    return () if panel is None else (Block(kind="figure", panels=(in_words(panel),)),)
+
+
+def in_words(panel: Panel) -> Panel:
+    """Return a figure whose methods read as in the methods paragraph."""
+    return replace(panel, methods=cited(adjustment_words(panel.methods)))
 
 
 def live_block(live: Live | None) -> tuple[Block, ...]:

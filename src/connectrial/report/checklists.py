@@ -45,13 +45,15 @@ def checklists_section(results: Results, sections: Sequence[Section]) -> Section
     for one in checklists():
         if one.get("designs") and kind not in one["designs"]:
             continue
+        if not all(_has(results, what) for what in one.get("needs", ())):
+            continue
         checks = tuple(_check(item, results, titles, kind=kind) for item in one["item"])
         answered = sum(bool(check.section) for check in checks)
         asked = sum(check.status != _no_matter(kind) for check in checks)
         blocks.append(
             Block(
                 kind="details",
-                title=f"{one['name']}: {answered} of {asked} items stand on this page",
+                title=f"{one['name']}{_meant(one, kind)}: {answered} of {asked} items stand on this page",
                 blocks=(
                     Block(kind="text", text=(f"Items in our own words, after {one['source']}.",)),
                     table_block(_table(str(one["name"]), checks)),
@@ -64,6 +66,14 @@ def checklists_section(results: Results, sections: Sequence[Section]) -> Section
         intro="Where each item of a guideline stands, as far as the study file and the data say. "
         "“Not stated” means that the authors have to say it; the guideline itself has the full wording.",
         blocks=tuple(blocks),
+    )
+
+
+def _meant(one: Mapping[str, Any], kind: str) -> str:
+    """Say which designs a guideline was written for, where this is none of them."""
+    meant = one.get("written_for")
+    return (
+        f" (written for {meant['words']} trials)" if meant and kind not in meant["designs"] else ""
     )
 
 

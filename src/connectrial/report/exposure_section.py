@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import pandas as pd
 
 from connectrial.figures.charts import chart_concentration
 from connectrial.figures.exposure import plot_concentration
+from connectrial.figures.numbers import as_float, format_number
 from connectrial.report.association_panel import association_panel
-from connectrial.report.blocks import Block, Section, analysis_blocks, figure_block, table_block
-from connectrial.report.cells import plain_table
+from connectrial.report.blocks import (
+    Block,
+    Section,
+    analysis_blocks,
+    figure_block,
+    notes_of,
+    table_block,
+)
+from connectrial.report.cells import Cell, Table, plain_table
 from connectrial.report.live import chart
 from connectrial.report.panel import Panel
 from connectrial.report.source import factors, table, with_factors
 from connectrial.report.time_axis import time_axis_panel, visit_hours
-from connectrial.results import Results
+from connectrial.results import Result, Results
 
 _DOSES = ("start_h", "duration_h", "amount_mg_kg")
+_LEAST = 0.001
 _ENDS_SHOWN = 1.05  # marks beyond so much of the curve's length are left out
 
 
@@ -30,7 +42,8 @@ def exposure_section(results: Results) -> Section | None:
     ]
     for result in own:
         blocks += figure_block(association_panel(results, result))
-        blocks += analysis_blocks(results, result)
+        by_arm = _arm_blocks(results, result) if result.what == "exposure" else []
+        blocks += by_arm or analysis_blocks(results, result)
     people = table(results, "exposure")
     if people is not None:
         shown = plain_table(people, caption="Exposure of each person", sortable=True)
@@ -43,6 +56,45 @@ def exposure_section(results: Results) -> Section | None:
         "A correlation with exposure that was not randomised is an association.",
         blocks=tuple(blocks),
     )
+
+
+def _arm_blocks(results: Results, result: Result) -> list[Block]:
+    """Lay means of each dose side by side; nothing where all got the same."""
+    rows = result.estimates
+    arms = [
+        arm
+        for arm in factors(results).get("arm", [])
+        if rows["term"].astype(str).str.endswith(f", {arm}").any()
+    ]
+    if len(arms) < 2:
+        return []
+    body = []
+    measures = [str(term).rpartition(", ")[0] for term in rows["term"]]
+    for measure in dict.fromkeys(measures):
+        own = rows[[one == measure for one in measures]]
+        by_arm = {str(row["term"]).rpartition(", ")[2]: row for row in own.to_dict("records")}
+        first = Cell(text=measure.replace("_", " "), sub=(str(own["unit"].iloc[0]),))
+        body.append(("", (first, *(_mean_cell(by_arm.get(arm)) for arm in arms))))
+    shown = Table(
+        heads=(("mean over people", ""), *((arm, "num") for arm in arms)),
+        rows=tuple(body),
+        caption="Exposure by arm",
+    )
+    blocks = [
+        Block(kind="heading", title=result.title, name=result.role),
+        table_block(shown, data=rows, name=result.name),
+    ]
+    notes = notes_of(result)
+    return [*blocks, Block(kind="notes", text=notes)] if notes else blocks
+
+
+def _mean_cell(row: Mapping[Hashable, Any] | None) -> Cell:
+    if row is None:
+        return Cell(text="–", css="num")
+    estimate = as_float(row["estimate"])
+    # A model goes on where no assay could: what it says there is no number to print.
+    text = "< 0.001" if 0 < estimate < _LEAST else format_number(estimate)
+    return Cell(text=text, sub=tuple(str(row["flags"]).split("; ")), sort=estimate, css="num")
 
 
 def concentration_panel(results: Results) -> Panel | None:

@@ -5,22 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from connectrial.plan.processing import processing_sentences
 from connectrial.report.cells import adjustment_words
-from connectrial.report.source import family_alpha
+from connectrial.report.citing import cited, references_by_key
+from connectrial.report.clinical_panels import rule_words, when_words
+from connectrial.report.source import family_alpha, table
 from connectrial.results import Results
 
 
-@cache
 def known_references() -> dict[str, str]:
     """Return every reference the package knows, by citation key."""
-    text = (files("connectrial") / "templates" / "references.json").read_text(encoding="utf-8")
-    loaded: dict[str, str] = json.loads(text)
-    return loaded
+    return references_by_key()
 
 
 def methods_text(results: Results) -> tuple[list[str], list[str]]:
@@ -31,7 +28,8 @@ def methods_text(results: Results) -> tuple[list[str], list[str]]:
     holders: dict[str, list[str]] = {}
     keys: list[str] = []
     for result in results.analyses:
-        if result.methods:
+        # A variant repeats the models on other processing, which is said once.
+        if result.methods and result.what != "variant":
             holders.setdefault(result.methods.strip(), []).append(result.title)
         keys += [key for key in result.citations if key not in keys]
     paragraphs = []
@@ -43,7 +41,14 @@ def methods_text(results: Results) -> tuple[list[str], list[str]]:
         else:
             named = _listed(titles)
             paragraphs.append(f"{named}{'' if named.endswith('?') else '.'} {sentence}")
-    paragraphs = [*_connectivity(results), *paragraphs, *_families(results)]
+    paragraphs = [
+        *_connectivity(results),
+        *_matching(results),
+        *_rules(results),
+        *paragraphs,
+        *_variants(results),
+        *_families(results),
+    ]
     given = results.plan.get("methods") or ()
     paragraphs = [*([given] if isinstance(given, str) else map(str, given)), *paragraphs]
     paragraphs = [cited(adjustment_words(text)) for text in paragraphs]
@@ -82,6 +87,47 @@ def _connectivity(results: Results) -> list[str]:
     return [" ".join(text)]
 
 
+def _matching(results: Results) -> list[str]:
+    """Say how controls were chosen."""
+    rule = results.study.get("matching") or {}
+    if not rule or table(results, "matched") is None:
+        return []
+    ratio = int(rule.get("ratio") or 1)
+    how = [f"nearest in {' and '.join(rule['on'])}" if rule.get("on") else ""]
+    how += [f"alike in {' and '.join(rule['exact'])}" if rule.get("exact") else ""]
+    within = ", ".join(
+        f"{name} within {size:g}" for name, size in (rule.get("caliper") or {}).items()
+    )
+    chosen = ", ".join(filter(None, [*how, within]))
+    n = "one control" if ratio == 1 else f"{ratio} controls"
+    return [
+        f"Patients were matched to {n} each ({chosen}; optimal matching); the others were left out."
+    ]
+
+
+def _rules(results: Results) -> list[str]:
+    """Say what each endpoint asks for."""
+    rules = results.study.get("endpoints") or {}
+    done = {one.name for one in results.analyses if one.what == "response"}
+    words = [
+        f"{name.replace('_', ' ')} is {rule_words(rule)} {'from' if rule.get('until') else 'at'} "
+        f"{when_words(rule)}"
+        for name, rule in rules.items()
+        if name in done
+    ]
+    return [f"Endpoints: {'; '.join(words)}."] if words else []
+
+
+def _variants(results: Results) -> list[str]:
+    facts = table(results, "variants")
+    if facts is None or not any(one.what == "variant" for one in results.analyses):
+        return []
+    words = "; ".join(
+        f"{name} ({what})" for name, what in zip(facts["variant"], facts["what"], strict=True)
+    )
+    return [f"As sensitivity the same models were fitted to variants of processing: {words}."]
+
+
 _ADJUSTMENT_KEYS = {
     "bonferroni": "dunn1961",
     "holm": "holm1979",
@@ -116,22 +162,6 @@ def _adjusted(name: str, n: int, how: str) -> str:
     if n == 1:
         return f"The p value of the one test of the family '{name}' was adjusted by {how} and"
     return f"P values of the {n} tests of the family '{name}' were adjusted by {how} and"
-
-
-def cited(text: str) -> str:
-    """Write citation keys as author and year: ``@otto2021`` -> ``Otto et al. 2021``."""
-    return re.sub(r"@(\w+)", lambda key: _author_and_year(key[1]) or key[0], text)
-
-
-def _author_and_year(key: str) -> str:
-    """Return authors and year of a full reference; empty where there is none."""
-    full = known_references().get(key, "")
-    authors, year = full.partition(". ")[0].split(", "), re.search(r"\b(?:19|20)\d\d\b", full)
-    names = [re.sub(r"( [A-Z]{1,4})$", "", one) for one in authors]
-    if not full or year is None:
-        return ""
-    who = " and ".join(names) if len(names) < 3 else f"{names[0]} et al."
-    return f"{who} {year[0]}"
 
 
 def references(keys: Sequence[str]) -> list[str]:

@@ -89,14 +89,18 @@ def _tests(results: Results) -> list[Block]:
     if found is None:
         return []
     blocks: list[Block] = [
-        Block(
-            kind="heading", title="Does quality differ by visit, arm or response?", name="quality"
-        ),
+        Block(kind="heading", title=f"Does quality differ by {_factors(found)}?", name="quality"),
         table_block(_p_table(found), data=found.estimates, name="quality tests"),
     ]
     if found.notes:
         blocks.append(Block(kind="notes", text=found.notes))
     return blocks
+
+
+def _factors(result: Result) -> str:
+    """Name the factors that were tested: ``visit, arm or response``."""
+    names = [one for one in dict.fromkeys(result.estimates["term"].map(_bare)) if ":" not in one]
+    return " or ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or "visit"
 
 
 def _p_table(result: Result) -> Table:
@@ -137,7 +141,10 @@ def _words(measure: str) -> str:
     plain = {"max_fd_mm": "largest displacement (mm)", "median_fd_mm": "median displacement (mm)"}
     plain |= {"kept_frames": "kept frames", "median_signal": "median signal level"}
     plain |= {"min_coverage": "least coverage of a parcel"}
-    return (MEASURES | plain).get(measure, measure.replace("_", " ").replace("sd ", "SD "))
+    for name, words in (("sd_before", "SD before denoising"), ("sd_after", "SD after denoising")):
+        measure = measure.replace(f"{name} in ", f"{words} in ")
+    measure = measure.replace("tsnr in ", "temporal SNR in ")
+    return (MEASURES | plain).get(measure, measure.replace("_", " "))
 
 
 def _analyses(results: Results) -> list[Block]:

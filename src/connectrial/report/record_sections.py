@@ -18,6 +18,8 @@ def diagnostics_section(results: Results) -> Section | None:
     rows = results.estimates
     flags = rows.assign(flag=rows["flags"].str.split("; ")).explode("flag")
     flags = flags[(flags["flag"] != "") & (flags["role"] != "sensitivity")]
+    # Quality has a section of its own, and the spread of a mean is no caution.
+    flags = flags[(flags["role"] != "quality") & (flags["kind"] != "mean")]
     flagged = [
         (str(flag), str(name)) for flag, name in zip(flags["flag"], flags["analysis"], strict=True)
     ]

@@ -13,6 +13,7 @@ from connectrial.report.blocks import (
     Section,
     analysis_blocks,
     figure_block,
+    notes_of,
     table_block,
 )
 from connectrial.report.cells import plain_table
@@ -70,18 +71,14 @@ def variants_section(results: Results) -> Section | None:
         return None
     rows = variant_rows(results)
     words = facts.drop(columns=["survey_hash"])
-    blocks = [table_block(plain_table(words, caption="Variants"), data=words, name="variants")]
+    heads = {str(name): str(name).replace("_", " ") for name in words.columns}
+    shown = plain_table(words, caption="Variants", heads=heads)
+    blocks = [table_block(shown, data=words, name="variants")]
     for unit, own in rows.groupby("unit", sort=False):
         blocks += figure_block(_variants_panel(own, str(unit)))
-    missing = [
-        f"{result.title}: {note}"
-        for result in results.analyses
-        if result.what == "variant"
-        for note in result.notes
-        if note.startswith("not done")
-    ]
-    if missing:
-        blocks.append(Block(kind="notes", text=tuple(missing)))
+    notes = _own_notes(results)
+    if notes:
+        blocks.append(Block(kind="notes", text=notes))
     inner: list[Block] = []
     for result in results.analyses:
         if result.what == "variant":
@@ -95,6 +92,19 @@ def variants_section(results: Results) -> Section | None:
         f"called {AS_DECLARED!r}; the others were declared beside it and enter no family.",
         blocks=tuple(blocks),
     )
+
+
+def _own_notes(results: Results) -> tuple[str, ...]:
+    """Return what was not done, and what holds of a variant alone, each once."""
+    known = {note for one in results.analyses if one.what != "variant" for note in notes_of(one)}
+    own: dict[str, None] = {}
+    for one in results.analyses:
+        for note in notes_of(one) if one.what == "variant" else ():
+            if note.startswith("not done"):
+                own[f"{one.title}: {note}"] = None
+            elif note not in known and not note.startswith("variant "):
+                own[note] = None
+    return tuple(own)
 
 
 def variant_rows(results: Results) -> pd.DataFrame:

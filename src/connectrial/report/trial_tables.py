@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from connectrial.figures.numbers import format_number
 from connectrial.report.blocks import Block, table_block
 from connectrial.report.cells import plain_table
 from connectrial.report.source import table
@@ -47,7 +46,9 @@ def people_tables(results: Results) -> list[Block]:
     if periods is not None:
         heads = {"sequence": "sequence", "n_sequence": "people", "period": "period"}
         heads |= {"treatment": "treatment", "n_treated": "treated", "n_left": "not treated"}
-        heads |= {str(name): str(name) for name in periods.columns if name not in heads}
+        # A scale has counts at the visits at which it was asked.
+        asked = [name for name in periods.columns if name not in heads and periods[name].any()]
+        heads |= {str(name): str(name) for name in asked}
         blocks += _table(
             periods,
             caption="Patients through the periods: treated, and with a score at each visit",
@@ -62,17 +63,22 @@ def _baseline(results: Results) -> list[Block]:
     if known is None:
         return []
     groups = list(dict.fromkeys(known["group"].astype(str)))
+    scales = sorted(map(str, results.study.get("scales") or {}), key=len, reverse=True)
     rows = []
     for (variable, level), mine in known.fillna({"level": ""}).groupby(
         ["variable", "level"], sort=False
     ):
-        row = {"what": f"{variable}, {level}" if level else str(variable)}
+        name = str(variable)
+        scale = next((one for one in scales if name.startswith(f"{one} at ")), None)
+        # Visits may be called "before": a score stands at "MADRS, before".
+        name = name if scale is None else f"{scale}, {name.removeprefix(f'{scale} at ')}"
+        row = {"what": f"{name}, {level}" if level else name}
         for group in groups:
             own = mine.loc[mine["group"].astype(str) == group]
             row[group] = _summary(own.iloc[0]) if len(own) else ""
         if len(groups) > 1:
             others = mine.loc[mine["group"].astype(str) != groups[0], "smd"].dropna()
-            row["SMD"] = ", ".join(format_number(one) for one in others)
+            row["SMD"] = ", ".join(f"{one:.2f}".replace("-", "\u2212") for one in others)
         rows.append(row)
     return _table(
         pd.DataFrame(rows),
@@ -86,8 +92,8 @@ def _baseline(results: Results) -> list[Block]:
 
 def _summary(row: pd.Series) -> str:
     if row["n"] == 0:
-        text = "–"
-    elif pd.notna(row["count"]):
+        return "not recorded"
+    if pd.notna(row["count"]):
         text = f"{int(row['count'])} ({row['percent']:.0f} %)"
     elif pd.notna(row["mean"]):
         n = _decimals(row["sd"])

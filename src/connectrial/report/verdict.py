@@ -127,8 +127,9 @@ def _beside(row: Mapping[Hashable, Any]) -> str:
 
 
 def _beside_model(row: Mapping[Hashable, Any]) -> str:
-    estimate = format_number(row["estimate"])
-    return f"{first_note(row['flags'])}: {estimate}, p {format_p(row['p'], sign=True)}"
+    known = as_float(row["estimate"]) == as_float(row["estimate"])  # an F test has none
+    estimate = f"{format_number(row['estimate'])}, " if known else ""
+    return f"{first_note(row['flags'])}: {estimate}p {format_p(row['p'], sign=True)}"
 
 
 def _declared(row: Mapping[Hashable, Any]) -> str:

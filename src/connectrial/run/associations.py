@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from connectrial.plan.exposure import unit_of
 from connectrial.plan.making import Plan
 from connectrial.plan.planned import PlannedAnalysis
+from connectrial.run.analysing import FC_UNIT
 from connectrial.run.correlating import values_of
 from connectrial.run.exposing import change_of
 from connectrial.study import CorrelationSection
@@ -46,6 +48,9 @@ def _exposure(plan: Plan, one: PlannedAnalysis, visit_fc: pd.DataFrame) -> list[
     change = change_of(one, response, visit_fc)
     term = f"{response.measure} ~ change {response.baseline} to {response.visit}"
     what = response.scale or one.outcome
+    measure = next(item for item in section.measure if item.name == response.measure)
+    scale = plan.study.scales.get(response.scale) if response.scale else None
+    unit = FC_UNIT if response.scale is None else (scale.unit if scale is not None else "")
     return [
         _points(
             one,
@@ -53,8 +58,8 @@ def _exposure(plan: Plan, one: PlannedAnalysis, visit_fc: pd.DataFrame) -> list[
             people.index.to_series(),
             people[response.measure],
             change,
-            response.measure.replace("_", " "),
-            f"change of {what}",
+            f"{response.measure.replace('_', ' ')} ({unit_of(measure)})",
+            f"change of {what}" + (f" ({unit})" if unit else ""),
         )
     ]
 

@@ -127,19 +127,23 @@ def describe_exposure(plan: Plan, one: PlannedAnalysis) -> Result:
     # Means are over the dosed: zeros of a placebo arm would say nothing of the dose.
     for measure in section.measure:
         if measure.what != "at visit":
-            groups = {measure.name: one.rows[measure.name]}
+            groups = {measure.name: one.rows.set_index("subject")[measure.name]}
         elif measure.name in by_visit:
             groups = {
                 f"{measure.name} at {place.name}": by_visit.loc[
-                    by_visit["visit"] == place.name, measure.name
-                ]
+                    by_visit["visit"] == place.name
+                ].set_index("subject")[measure.name]
                 for place in plan.study.places
                 if place.treatment is None or place.treatment in section.treatments
             }
         else:
             groups = {}
         for term, values in groups.items():
-            rows += _mean_row(one, term, values.dropna(), unit_of(measure), len(one.rows))
+            rows += [
+                row
+                for words, own, n_people in _by_arm(plan, one, term, values)
+                for row in _mean_row(one, words, own.dropna(), unit_of(measure), n_people)
+            ]
     uses_model = any(m.source == "model" for m in section.measure)
     model = find_model(section.model)
     return Result(
@@ -155,6 +159,27 @@ def describe_exposure(plan: Plan, one: PlannedAnalysis) -> Result:
     )
 
 
+def _dosed_arms(plan: Plan) -> list[str]:
+    """Return the arms that got doses, in order; fewer than two tell no doses apart."""
+    study, section = plan.study, plan.study.exposure
+    if study.arms is None or section is None:
+        return []
+    return [arm for arm in study.arms.levels if not section.arms or arm in section.arms]
+
+
+def _by_arm(
+    plan: Plan, one: PlannedAnalysis, term: str, values: pd.Series
+) -> list[tuple[str, pd.Series, int]]:
+    """Split a measure by arm where arms got different doses: a mean over doses says nothing."""
+    arms = _dosed_arms(plan)
+    if len(arms) < 2 or "arm" not in plan.people.subjects:
+        return [(term, values, len(one.rows))]
+    arm_of = plan.people.subjects.set_index("subject")["arm"].astype(str)
+    mine = values.index.map(arm_of)
+    people = one.rows["subject"].map(arm_of)
+    return [(f"{term}, {arm}", values[mine == arm], int((people == arm).sum())) for arm in arms]
+
+
 def _mean_row(
     one: PlannedAnalysis, term: str, values: pd.Series, unit: str, n_people: int
 ) -> list[dict[str, Any]]:
@@ -162,7 +187,8 @@ def _mean_row(
         return []
     n = len(values)
     sd = float(values.std(ddof=1)) if n > 1 else float("nan")
-    flags = [f"SD {sd:.4g}, range {values.min():.4g} to {values.max():.4g}"]
+    low, high = _digits(float(values.min())), _digits(float(values.max()))
+    flags = [f"SD {_digits(sd)}, range {low} to {high}"]
     if n < n_people:
         flags.append(f"{n_people - n} people without it")
     return [
@@ -181,6 +207,14 @@ def _mean_row(
             "flags": "; ".join(flags),
         }
     ]
+
+
+def _digits(value: float) -> str:
+    """Print a number to four digits; what lies far below any assay is said to."""
+    return "< 0.001" if 0 < value < _LEAST else f"{value:.4g}"
+
+
+_LEAST = 0.001
 
 
 def _methods(plan: Plan) -> str:
@@ -248,14 +282,24 @@ def correlate_exposure(plan: Plan, one: PlannedAnalysis, visit_fc: pd.DataFrame)
         estimates=tidy(rows),
         methods=(
             f"{response.measure} was correlated over people with the change from {response.baseline} to "
-            f"{response.visit} by {response.method.capitalize()}'s coefficient with Fisher's interval; dose "
-            "and exposure were not randomised here, so this is an association."
+            f"{response.visit} by {response.method.capitalize()}'s coefficient with Fisher's interval; "
+            f"{_caution(plan)}."
         )
         if rows
         else "",
         citations=("fisher1915",) if rows else (),
         notes=tuple(notes),
     )
+
+
+def _caution(plan: Plan) -> str:
+    """Say what of an exposure was randomised."""
+    if len(_dosed_arms(plan)) > 1:
+        return (
+            "the dose was randomised with the arm, differences of exposure within an arm were not, so "
+            "this is an association"
+        )
+    return "dose and exposure were not randomised here, so this is an association"
 
 
 _COEFFICIENT = {"pearson": "Pearson's r", "spearman": "Spearman's rho"}
