@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from textwrap import fill
 from typing import Any
 
 import pandas as pd
@@ -60,7 +61,8 @@ def systems_panel(results: Results) -> Panel | None:
         "between two systems has them in two colours and sizes."
         + (f" {lost} parcels have no known place and are left out." if lost else ""),
         alt=f"Glass brains of the systems that were named in advance. {words}.",
-        figure=plot_systems(places, systems),
+        # Titles stand left of the brains, not on them.
+        figure=plot_systems(places, {fill(name, 20): parts for name, parts in systems.items()}),
         data=data,
         methods="Places come from the atlas' table, else from its label image; the outline is that of "
         "nilearn's glass brain in MNI space.",

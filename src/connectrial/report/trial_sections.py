@@ -124,7 +124,8 @@ def _without_scan(results: Results) -> list[Block]:
             f"{count}: {reason}" for reason, count in out["reason"].value_counts(sort=False).items()
         ]
         title = (
-            f"{len(out)} of {len(here)} people have no usable scan at {visit} ({'; '.join(why)})"
+            f"{len(out)} of {len(here)} people {'has' if len(out) == 1 else 'have'} no usable scan at "
+            f"{visit} ({'; '.join(why)})"
         )
         shown = plain_table(
             out[["subject", "state", "reason"]],

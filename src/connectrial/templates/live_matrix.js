@@ -3,6 +3,8 @@
 Live.kinds.matrix = (body, data) => {
   "use strict";
   const { el, number, pValue } = Live;
+  // Thin spaces between thousands, as everywhere on the page.
+  const counted = (many) => many.toLocaleString("en").replace(/,/g, "\u2009");
   const n = data.parcels.length;
   const network = new Array(n).fill("");
   data.spans.forEach(([name, from, to]) => network.fill(name, from, to));
@@ -236,7 +238,7 @@ Live.kinds.matrix = (body, data) => {
       const value = score(at);
       if (Number.isFinite(value)) { known += 1; if (value >= state.threshold) { state.passing.push(at); } }
     }
-    count.textContent = state.passing.length.toLocaleString("en") + " of " + known.toLocaleString("en") + " edges pass.";
+    count.textContent = counted(state.passing.length) + " of " + counted(known) + " edges pass.";
     canvas.setAttribute("aria-label", "Matrix of " + n + " parcels by network; " + count.textContent + " Arrow keys move over its cells.");
     paint();
     if (listed.open) { list(); }
