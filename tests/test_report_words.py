@@ -246,3 +246,25 @@ def test_exposures_of_several_doses_stand_side_by_side():
     shown = next(block.table for block in section.blocks if block.kind == "table")
     assert [head for head, _ in shown.heads] == ["mean over people", "low", "high"]
     assert [cell.text for cell in shown.rows[0][1]] == ["now at day 7", "< 0.001", "12.3"]
+
+
+def test_the_answer_is_read_with_motion_where_it_may_be_behind_the_change():
+    from connectrial.report.trial_sections import answer_section
+
+    flag = "p < .05: motion may be behind the change"
+    motion = _row(kind="correlation", role="quality", estimate=-0.605, flags=flag, outcome="A")
+    other = motion | {"outcome": "B", "estimate": 0.9}
+    quality = _analysis([motion, other], name="Motion", what="quality", role="quality")
+    section = answer_section(_results(_analysis([_row(**_FAMILY)]), quality))
+    (notes,) = [block.text for block in section.blocks if block.title == "Read with"]
+    assert notes[-1].startswith("A: people whose motion changed")
+    assert "(|r| 0.60, p < .05 each" in notes[-1]
+
+
+def test_global_connectivity_has_its_parcels_on_the_brain():
+    from connectrial.report.systems_panel import _parts
+
+    parcels = pd.DataFrame({"parcel": ["a", "b"], "network": ["one", "two"]})
+    found = _results(study={"sets": {"brain": {"parcels": ["*"]}}})
+    assert _parts(found, {"gbc": "brain"}, parcels) == [("brain", ["a", "b"])]
+    assert _parts(found, {"gbc": "two"}, parcels) == [("two", ["b"])]

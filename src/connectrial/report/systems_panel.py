@@ -88,7 +88,8 @@ def _parts(results: Results, hypothesis: Mapping[str, Any], listed: pd.DataFrame
             ]
         return list(named.loc[named["network"].astype(str) == str(name), "parcel"])
 
-    within, between = hypothesis.get("within"), hypothesis.get("between")
+    within = hypothesis.get("within") or hypothesis.get("gbc")
+    between = hypothesis.get("between")
     if within:
         return [(str(within), of(within))]
     if isinstance(between, Mapping):

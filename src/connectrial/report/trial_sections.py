@@ -61,7 +61,23 @@ def _cautions(results: Results) -> list[Block]:
         note if len(names) == len(named) else f"{', '.join(names)}: {note}"
         for note, names in holders.items()
     )
+    lines += _motion_behind(results, [result.name for result in named])
     return [Block(kind="notes", title="Read with", text=lines)] if lines else []
+
+
+def _motion_behind(results: Results, named: list[str]) -> tuple[str, ...]:
+    """Say of which of these systems the change goes with a change of motion."""
+    rows = results.estimates
+    moved = rows[rows["flags"].astype(str).str.contains("motion may be behind", regex=False)]
+    systems = [name for name in named if name in set(moved["outcome"].astype(str))]
+    if not systems:
+        return ()
+    r = moved.loc[moved["outcome"].isin(systems), "estimate"].abs()
+    size = f"{r.min():.2f}" if len(r) == 1 else f"{r.min():.2f} to {r.max():.2f}"
+    return (
+        f"{', '.join(systems)}: people whose motion changed differ in their change of FC too (|r| {size}, "
+        "p < .05 each, not adjusted; see the quality of the scans)",
+    )
 
 
 def people_section(results: Results) -> Section | None:
