@@ -210,8 +210,8 @@ def _mean_row(
 
 
 def _digits(value: float) -> str:
-    """Print a number to four digits; what lies far below any assay is said to."""
-    return "< 0.001" if 0 < value < _LEAST else f"{value:.4g}"
+    """Print a number to three digits; what lies far below any assay is said to."""
+    return "< 0.001" if 0 < value < _LEAST else f"{value:.3g}"
 
 
 _LEAST = 0.001
