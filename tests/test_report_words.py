@@ -11,11 +11,13 @@ from connectrial.report.blocks import figure_block
 from connectrial.report.cells import estimates_table, plain_table
 from connectrial.report.citing import cited
 from connectrial.report.clinical_panels import endpoint_table
-from connectrial.report.methods import methods_text
+from connectrial.report.methods import methods_text, said
 from connectrial.report.panel import Panel
 from connectrial.report.results_text import results_text
+from connectrial.report.scan_views import person_views
 from connectrial.report.verdict import verdict_summary
 from connectrial.results import Result, Results, tidy
+from connectrial.trial.flow import NOT_ELIGIBLE, flow
 
 
 def _row(**more) -> dict:
@@ -119,7 +121,7 @@ def test_counts_are_whole_and_means_keep_their_digits():
     )
     (_, cells) = estimates_table(tidy([counted]), caption="").rows[0]
     assert cells[1].text == "2"
-    assert cells[4].text == "χ² = 7.50"
+    assert cells[4].text.replace("\u00a0", " ") == "χ² = 7.50"
     means = plain_table(pd.DataFrame({"mean": [3.0, 3.126], "people": [24, 24]}), caption="")
     assert [[cell.text for cell in row] for _, row in means.rows] == [
         ["3.00", "24"],
@@ -159,7 +161,7 @@ def test_methods_say_how_controls_were_chosen_what_endpoints_ask_and_which_varia
         "Patients were matched to one control each (nearest in age, alike in sex; optimal matching); "
         "the others were left out.",
         "Endpoints: kept up is MADRS down by 50 % from week 2 to week 16.",
-        "kept_up was modelled.",
+        "Kept up was modelled.",
         "As sensitivity the same models were fitted to variants of processing: out (the mean was "
         "regressed out).",
     ]
@@ -268,3 +270,59 @@ def test_global_connectivity_has_its_parcels_on_the_brain():
     found = _results(study={"sets": {"brain": {"parcels": ["*"]}}})
     assert _parts(found, {"gbc": "brain"}, parcels) == [("brain", ["a", "b"])]
     assert _parts(found, {"gbc": "two"}, parcels) == [("two", ["b"])]
+
+
+def test_what_is_borrowed_from_files_and_models_is_said_in_words():
+    """Columns with their units, terms as tables have them; files and parcels as they are called."""
+    assert said("p of visit[m3]:arm[drug] (fdr_bh)") == (
+        "p of visit m3 × arm drug (Benjamini-Hochberg FDR)"
+    )
+    assert said("max_dose_mg_kg_h, mean_r_ketamine") == "max dose (mg/kg/h), mean r ketamine"
+    for whole in ("doi:10.1002/a_b", "phenotype/cgi_i.tsv", "L_amygdala", "primary: Holm at 10:30"):
+        assert said(whole) == whole
+
+
+def test_models_that_differ_in_the_outcome_alone_are_one_sentence():
+    def with_methods(name, edges):
+        text = f"Network FC of {name} (mean Fisher z over {edges} edges) was modelled by a mixed model."
+        return _analysis([_row(analysis=name)], name=name, methods=text)
+
+    (text, *_) = methods_text(_results(with_methods("Default", 10), with_methods("sgACC", 2)))[0]
+    assert text == (
+        "Network FC of Default (mean Fisher z over 10 edges) and of sgACC (mean Fisher z over 2 edges) "
+        "were each modelled by a mixed model."
+    )
+
+
+def test_who_was_not_eligible_is_not_counted_again_as_without_a_scan():
+    subjects = pd.DataFrame(
+        {
+            "subject": ["1", "2", "3"],
+            "included": [True, True, False],
+            "reason": ["", "", f"{NOT_ELIGIBLE}: age"],
+        }
+    )
+    scans = pd.DataFrame(
+        {
+            "subject": ["1"], "session": ["a"], "visit": ["pre"], "included": [True],
+            "analysed": [True], "reason": [""],
+        }
+    )  # fmt: skip
+    available = pd.DataFrame(columns=["subject", "visit", "what", "state", "reason"])
+    made = flow(subjects, scans, visits=["pre"], scan_visits=["pre"], available=available)
+    assert made.set_index("box")["left_out"]["With a usable scan"] == "1 person: no scan on disk"
+
+
+def test_sessions_stand_in_the_order_of_visits():
+    """The trial's order, not that of the alphabet; people keep theirs."""
+    scans = pd.DataFrame(
+        [(who, session, visit) for who in "ba" for session, visit in _SESSIONS],
+        columns=["subject", "session", "visit"],
+    ).assign(included=True, analysed=True, reason="", run="1", kind="time series")
+    results = _results(plan={"visits": ["before", "after"]}, tables={"scans": scans})
+    people = person_views(results, None, codes={})
+    assert [one.subject for one in people] == ["b", "a"]
+    assert [one.session for one in people[0].scans] == ["pre1", "pre2", "post"]
+
+
+_SESSIONS = (("post", "after"), ("pre1", "before"), ("pre2", "before"))

@@ -238,7 +238,12 @@ def keyboard_reaches_everything_in_order(page):
 
 def paper_shows_what_a_reader_of_paper_needs(page):
     """Print: no tools, no contents, black on white, nothing wider than the sheet."""
-    page.emulate_media(media="print")
+    # A reader whose whole desktop is dark, and who never chose on this page.
+    chosen = page.evaluate("() => document.documentElement.getAttribute('data-theme')")
+    page.evaluate("() => document.documentElement.removeAttribute('data-theme')")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("() => getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    assert not page.locator("details.static > summary").first.is_visible()
     assert not page.locator(".toc").is_visible()
     assert page.locator("section").first.is_visible()
     assert (
@@ -254,6 +259,8 @@ def paper_shows_what_a_reader_of_paper_needs(page):
     assert found["wide"] == []
     assert len(page.pdf(format="A4")) > 20_000
     page.evaluate("() => window.dispatchEvent(new Event('afterprint'))")
+    if chosen:
+        page.evaluate("(one) => document.documentElement.setAttribute('data-theme', one)", chosen)
 
 
 def nothing_runs_out(page):

@@ -469,3 +469,21 @@ def test_level_colours_follow_declared_order_and_controls_are_grey():
     colours = level_colours(["placebo", "drug", "control"], controls=["control"])
     assert list(colours.values())[:2] == list(LEVELS[:2])
     assert colours["control"] not in LEVELS
+
+
+def test_a_sensitivity_of_the_forest_says_which_one_it_is():
+    """Below its estimate with its own words; a question that has no estimate above it by its name."""
+    rows = pd.DataFrame(
+        [
+            ["A:\nchange", "primary", True, True, "", 0.1],
+            ["period 1 alone", "sensitivity", False, False, "period 1 alone", 0.2],
+            ["A: more", "sensitivity", False, True, "", 0.3],
+        ],
+        columns=["label", "role", "first", "apart", "flags", "estimate"],
+    ).assign(ci_low=0.0, ci_high=0.4, p=0.1, df=10.0, df_method="residual")
+    drawing = plot_forest(rows).axes[0]
+    assert [one.get_text() for one in drawing.get_yticklabels()] == list(rows["label"])
+    sizes = [one.get_fontsize() for one in drawing.get_yticklabels()]
+    assert sizes[1] < sizes[0] == sizes[2]
+    places = drawing.get_yticks()
+    assert places[1] - places[0] < places[2] - places[1]

@@ -221,7 +221,7 @@ def test_rows_without_person_or_session(tmp_path):
     assert values(table, "M") == {("04", "pre"): 1.0}
     assert any("rows 4 name no subject" in p for p in table.problems)
     assert any("rows 2 hold values but no session" in p for p in table.problems)
-    assert any("rows 3 hold neither a session nor a value" in n for n in table.notes)
+    assert any("row 3 holds neither a session nor a value" in n for n in table.notes)
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_the_ketamine_trial(connectrial_data):
     table = read_scores(connectrial_data / "ds005917")
     assert table.problems == ()
     assert len(table.notes) == 1
-    assert "rows 227" in table.notes[0]
+    assert "row 227 holds" in table.notes[0]
     madrs = table.frame[(table.frame["variable"] == "MADRS_Total") & table.frame["number"].notna()]
     assert madrs["session"].value_counts().to_dict() == {
         "b0": 56, "d2": 46, "p2": 45, "p10": 41, "d10": 38,

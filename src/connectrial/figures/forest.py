@@ -47,8 +47,9 @@ def plot_forest(
     ----------
     rows : pandas.DataFrame
         Columns ``label``, ``role``, ``estimate``, ``ci_low``, ``ci_high``, ``p``, ``df``,
-        ``df_method``, ``flags``, ``first`` (False for rows that stand below the estimate above
-        them: another df method, or a sensitivity).
+        ``df_method``, ``flags``, ``first`` (False for rows that are drawn fainter: another df method,
+        or a sensitivity), optionally ``apart`` (whether a row stands apart from the one above; else
+        as ``first``). A label of a row that does not stand apart is written smaller.
     unit : str
         Unit of all estimates.
     ax : sequence of matplotlib.axes.Axes, optional
@@ -63,13 +64,16 @@ def plot_forest(
         )
     drawing, numbers = ax
     drawing.axvline(0.0, color=MUTED, linewidth=0.9, linestyle=(0, (3, 3)))
-    ticks: list[tuple[float, str]] = []
+    ticks: list[tuple[float, str, bool]] = []
     for row, y in zip(records, places, strict=True):
         _draw_row(drawing, row, y)
         _write_row(numbers, row, y)
-        if row["first"]:
-            ticks.append((y, str(row["label"])))
-    drawing.set_yticks([y for y, _ in ticks], [label for _, label in ticks])
+        if _apart(row) or ("apart" in row and row["label"]):
+            ticks.append((y, str(row["label"]), _apart(row)))
+    drawing.set_yticks([y for y, *_ in ticks], [label for _, label, _ in ticks])
+    for text, (_, _, apart) in zip(drawing.get_yticklabels(), ticks, strict=True):
+        if not apart:
+            text.set(fontsize=7.0, color=MUTED)
     for panel in ax:
         panel.set_ylim(depth + 0.7, -0.8)
     drawing.tick_params(axis="y", length=0)
@@ -85,13 +89,22 @@ def plot_forest(
     return figure_of(drawing)
 
 
+def _apart(row: dict[Hashable, Any]) -> bool:
+    return bool(row.get("apart", row["first"]))
+
+
 def _places(records: list[dict[Hashable, Any]]) -> list[float]:
     """Rows one apart; the other df methods of the same estimate closer below it."""
     places: list[float] = []
+    above = False  # whether the label above has two lines
     for row in records:
         tall = "\n" in str(row["label"])
-        step = (1.3 if tall else 1.0) if row["first"] else 0.62
+        if _apart(row):
+            step = 1.3 if tall else 1.0
+        else:
+            step = 0.9 if above and row["label"] and "apart" in row else 0.62
         places.append(0.0 if not places else places[-1] + step)
+        above = tall
     return places
 
 

@@ -15,6 +15,8 @@ _DF_NAMES = {
     "satterthwaite": "Satterthwaite",
     "welch-satterthwaite": "Welch-Satterthwaite",
     "kenward-roger": "Kenward-Roger",
+    "greenhouse-geisser": "Greenhouse-Geisser",
+    "huynh-feldt": "Huynh-Feldt",
     "kenward-roger-linear": "Kenward-Roger, linear",
     "kenward-roger-expected": "Kenward-Roger, expected information",
 }
@@ -25,11 +27,38 @@ def df_name(method: object) -> str:
     return _DF_NAMES.get(str(method), str(method or ""))
 
 
+_UNITS = {
+    "mg_kg_h": "mg/kg/h",
+    "ng_ml": "ng/ml",
+    "mg_kg": "mg/kg",
+    "mm": "mm",
+    "ml": "ml",
+    "hz": "Hz",
+    "minutes": "minutes",
+}
+_NAME = re.compile(r"(?<![/.])\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b(?!\.\w|/)")
+
+
+def name_words(text: object) -> str:
+    """Write names of columns inside a text for people: ``max_dose_mg_kg_h`` -> ``max dose (mg/kg/h)``.
+
+    Names of files and whatever has a capital stay as they are.
+    """
+    return _NAME.sub(lambda found: _one_name(found[0]), str(text))
+
+
+def _one_name(name: str) -> str:
+    for ending, unit in _UNITS.items():
+        if name.endswith(f"_{ending}"):
+            return f"{name.removesuffix(f'_{ending}').replace('_', ' ')} ({unit})"
+    return name.replace("_", " ")
+
+
 def term_words(term: object, kind: object = "coefficient") -> str:
     """Write a model term for people: ``visit[post]:arm[drug]`` -> ``visit post × arm drug``."""
     text = str(term).replace(" - ", f" {MINUS} ")
     if str(kind) not in ("coefficient", "F test"):
-        return text
+        return name_words(text.replace(" ~ ", " with "))
     # In a formula nothing follows the colon but the next factor; in words a blank does.
     return re.sub(r":(?! )", " \u00d7 ", re.sub(r"\[([^\]]*)\]", r" \1", text))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from connectrial.figures.numbers import name_words
 from connectrial.figures.palette import (
     INK,
     MUTED,
@@ -39,6 +41,19 @@ MEASURES = {
     "median_edge_se": "median standard error of an edge (Fisher z)",
     "n_weak_parcels": "weak parcels",
 }
+_OTHER = {
+    "max_fd_mm": "largest displacement (mm)",
+    "median_fd_mm": "median displacement (mm)",
+    "median_signal": "median signal level",
+    "min_coverage": "least coverage of a parcel",
+}
+
+
+def measure_words(text: str) -> str:
+    """Write names of measures inside a text for people: ``sd_after in limbic`` -> ``SD after in limbic``."""
+    names = MEASURES | _OTHER
+    told = re.sub(r"[a-z]+(?:_[a-z]+)+", lambda one: names.get(one[0], one[0]), text)
+    return re.sub(r"\bsd (?=before|after)", "SD ", name_words(told)).replace("tsnr", "tSNR")
 
 
 @styled

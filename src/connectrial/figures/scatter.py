@@ -30,7 +30,11 @@ def plot_scatter(pairs: pd.DataFrame, *, x_label: str, y_label: str) -> Figure:
     columns = min(_COLUMNS, len(names))
     rows = -(-len(names) // columns)
     figure, axes = new_axes(
-        width=2.45 * columns, height=2.3 * rows + 0.2, columns=columns, rows=rows, sharey=True
+        width=3.7 if columns == 1 else 2.45 * columns,
+        height=2.3 * rows + 0.2,
+        columns=columns,
+        rows=rows,
+        sharey=True,
     )
     for ax in axes[len(names) :]:
         ax.set_axis_off()
@@ -44,7 +48,7 @@ def plot_scatter(pairs: pd.DataFrame, *, x_label: str, y_label: str) -> Figure:
             slope, level = np.polyfit(x - x.mean(), y, 1)
             ends = np.array([x.min(), x.max()])
             ax.plot(ends, level + slope * (ends - x.mean()), color=INK, linewidth=1.1)
-        ax.set_title(str(own["title"].iloc[0]), fontsize=8.5)
+        ax.set_title(str(own["title"].iloc[0]), fontsize=8.5, loc="left")
         ax.tick_params(labelsize=7.5)
         ax.locator_params(axis="x", nbins=4)
         ax.grid(axis="y")

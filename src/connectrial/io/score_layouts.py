@@ -227,8 +227,10 @@ def _check_sessions(
     blank = [row for row in long.loc[~named, "row"].unique() if row not in lost]
     if blank:
         reading.notes.append(
-            f"{table.path.name}: rows {', '.join(map(str, blank[:5]))} hold neither a session nor "
-            "a value and are left out"
+            f"{table.path.name}: row {blank[0]} holds neither a session nor a value and is left out"
+            if len(blank) == 1
+            else f"{table.path.name}: rows {', '.join(map(str, blank[:5]))} hold neither a session "
+            "nor a value and are left out"
         )
     return named
 

@@ -235,7 +235,7 @@ def _note_missing(section: ExposureSection, reason: Mapping[str, str], notes: li
         hint = " (name the column with weight, or give weight_kg)" if why == "no weight" else ""
         notes.append(
             f"[exposure] {len(who)} people have no exposure from {section.regimen}: {why}{hint}: "
-            f"{', '.join(who[:12])}{', ...' if len(who) > 12 else ''}"
+            f"{', '.join(f'sub-{name}' for name in who[:12])}{', ...' if len(who) > 12 else ''}"
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connectrial.figures.charts import chart_association
-from connectrial.figures.numbers import format_interval, format_number, format_p
+from connectrial.figures.numbers import MINUS, as_float, format_p, term_words
 from connectrial.figures.scatter import plot_scatter
 from connectrial.report.live import chart
 from connectrial.report.panel import Panel
@@ -27,6 +27,7 @@ def association_panel(results: Results, result: Result) -> Panel | None:
     own = listed[listed["analysis"].astype(str) == result.name].dropna(subset=["x", "y"])
     if own.empty:
         return None
+    own = own.assign(x_name=own["x_name"].map(lambda name: _with_unit(results, str(name))))
     words = _words(result)
     terms = list(dict.fromkeys(own["term"].astype(str)))
     return Panel(
@@ -34,10 +35,14 @@ def association_panel(results: Results, result: Result) -> Panel | None:
         title=f"{result.title}: person by person",
         how="Dots are people; the line is that of least squares. Above each panel stand the coefficient, "
         "its interval and its p, not adjusted.",
-        alt="; ".join(f"{term}: {words.get(term, '')}" for term in terms) + ".",
+        alt="; ".join(f"{term_words(term, 'correlation')}: {words.get(term, '')}" for term in terms)
+        + ".",
         figure=plot_scatter(
             own.assign(
-                panel=own["term"], title=[f"{t}\n{words.get(str(t), '')}" for t in own["term"]]
+                panel=own["term"],
+                title=[
+                    f"{term_words(t, 'correlation')}\n{words.get(str(t), '')}" for t in own["term"]
+                ],
             ),
             x_label=str(own["x_name"].iloc[0]),
             y_label=str(own["y_name"].iloc[0]),
@@ -57,8 +62,23 @@ def _words(result: Result) -> dict[str, str]:
     words = {}
     rows = result.estimates
     for row in rows[rows["declared"] & (rows["kind"] == "correlation")].to_dict("records"):
-        interval = format_interval(row["ci_low"], row["ci_high"])
-        words[str(row["term"])] = (
-            f"r = {format_number(row['estimate'], digits=2)} {interval}, p {format_p(row['p'], sign=True)}"
-        )
+        r, low, high = (_r(row[name]) for name in ("estimate", "ci_low", "ci_high"))
+        interval = f" [{low}, {high}]" if row["ci_low"] == row["ci_low"] else ""
+        words[str(row["term"])] = f"r = {r}{interval}, p {format_p(row['p'], sign=True)}"
     return words
+
+
+def _r(value: object) -> str:
+    """Print a correlation as papers do, to two decimals."""
+    return f"{as_float(value):.2f}".replace("-", MINUS)
+
+
+def _with_unit(results: Results, name: str) -> str:
+    """Put the unit of a measure of exposure behind its name."""
+    for result in results.analyses:
+        if result.what != "exposure":
+            continue
+        for row in result.estimates.to_dict("records"):
+            if str(row["term"]).replace("_", " ") == name and row["unit"]:
+                return f"{name} ({row['unit']})"
+    return name

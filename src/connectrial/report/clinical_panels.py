@@ -13,6 +13,7 @@ from connectrial.figures.numbers import (
     as_float,
     format_interval,
     format_number,
+    name_words,
     nnt_words,
     term_words,
 )
@@ -100,7 +101,7 @@ def _course_panel(results: Results, own: pd.DataFrame, scale: str) -> Panel | No
         infusion=infusion,
         strip=strip,
     )
-    how = "Thin lines are people (open circles: seen once)."
+    how = "Thin lines are people (open marks: seen once)."
     if source:
         how += f" Thick lines are {source} means with their intervals."
     if scan_visits:
@@ -108,7 +109,7 @@ def _course_panel(results: Results, own: pd.DataFrame, scale: str) -> Panel | No
     if infusion is not None and days is not None:
         how += " The infusion is shaded."
     if strip is not None:
-        how += " Below: people who met each rule, of those with a known outcome."
+        how += " Below the static one: who met each rule, of those with a known outcome."
     if better:
         how += f" {str(better).capitalize()} is better."
     n_people = own["subject"].nunique()
@@ -201,11 +202,11 @@ def rates_panel(results: Results) -> Panel | None:
                 label += f" ({row['analysis_set']})"
             rows.append(
                 {
-                    "label": label,
+                    "label": name_words(label),
                     "estimate": row["estimate"],
                     "ci_low": row["ci_low"],
                     "ci_high": row["ci_high"],
-                    "text": f"{met} of {row['n_subjects']} ({100 * float(row['estimate']):.0f} %)",
+                    "text": f"{met} of {row['n_subjects']} ({100 * float(row['estimate']):.0f}\u00a0%)",
                 }
             )
     if not rows:
@@ -354,7 +355,7 @@ def _share(rows: pd.DataFrame) -> Cell:
     n = int(row["n_subjects"])
     ends = (100 * as_float(row["ci_low"]), 100 * as_float(row["ci_high"]))
     return Cell(
-        text=f"{round(estimate * n)} of {n} ({100 * estimate:.0f} %)",
+        text=f"{round(estimate * n)} of {n} ({100 * estimate:.0f}\u00a0%)",
         sub=(f"[{ends[0]:.0f}, {ends[1]:.0f}] %",) if ends[0] == ends[0] else (),
         css="num",
     )

@@ -130,7 +130,7 @@ def concentration_panel(results: Results) -> Panel | None:
         f"{'highest ' if levels else ''}median of ketamine reaches {top:.0f} ng/ml.",
         figure=figure,
         data=curves,
-        methods=next((one.methods for one in results.analyses if one.what == "exposure"), "")
+        methods=next((o.methods for o in results.analyses if o.what == "exposure"), "")
         or "Concentrations of the compartment model that the study file names.",
         live=chart(
             chart_concentration(curves, measured=measured, doses=doses, scans_h=scans_h),

@@ -10,7 +10,14 @@ import pandas as pd
 from connectrial.figures.forest import plot_forest, plot_truth
 from connectrial.figures.hypothesis import plot_groups, plot_hypothesis
 from connectrial.figures.matrices import plot_edge_matrix, plot_matrices
-from connectrial.figures.numbers import as_float, format_interval, format_number, term_words
+from connectrial.figures.numbers import (
+    MINUS,
+    as_float,
+    first_note,
+    format_interval,
+    format_number,
+    term_words,
+)
 from connectrial.figures.palette import CONTROL, LEVELS, POST, PRE
 from connectrial.figures.reliability import plot_retests
 from connectrial.report.live_forest import forest_live
@@ -56,7 +63,7 @@ def hypothesis_panel(results: Results, result: Result) -> Panel | None:
         unit=unit_of(result),
     )
     source = "model" if means is not None and (means["source"] == "model").any() else "observed"
-    how = "Thin lines are people; open circles were scanned at one visit only."
+    how = "Thin lines are people; open marks were scanned at one visit only."
     if means is not None:
         how += f" Thick lines are {source} means with intervals."
     how += " On the right: each person's change, and the change of the means as a bar."
@@ -108,11 +115,18 @@ def forest_panels(results: Results) -> list[Panel]:
     for result in results.analyses:
         if result.what not in _FOREST_WHAT:
             continue
+        named: set[str] = set()
         for group in same_estimate(tested_rows(results, result)):
             shown = group[group["ci_low"].notna() & group["kind"].ne("F test")]
             for i, row in enumerate(shown.to_dict("records")):
-                own = row["role"] != "sensitivity"
-                records.append({**row, "label": _forest_label(row), "first": i == 0 and own})
+                label, sensitive = _forest_label(row), row["role"] == "sensitivity"
+                below = sensitive and label in named  # else its estimate has no row above it
+                apart = i == 0 and not below
+                words = label if apart else first_note(row["flags"]) if sensitive else ""
+                records.append(
+                    {**row, "label": words, "first": i == 0 and not sensitive, "apart": apart}
+                )
+                named.add(label)
     if not records:
         return []
     rows = pd.DataFrame(records)
@@ -124,7 +138,7 @@ def forest_panels(results: Results) -> list[Panel]:
                 name=f"forest {unit!s}",
                 title=f"All tested effects ({unit!s})" if unit else "All tested effects",
                 how="Dots are estimates, lines their intervals; the dashed line is no effect. "
-                "Small rows: the same estimate with other degrees of freedom.",
+                "Small rows: the same estimate with other degrees of freedom, or from another model.",
                 alt=f"{n} tested effects with intervals: "
                 + "; ".join(
                     f"{' '.join(row['label'].split())} {format_number(row['estimate'])} "
@@ -133,11 +147,13 @@ def forest_panels(results: Results) -> list[Panel]:
                 )
                 + ".",
                 figure=plot_forest(own, unit=str(unit)),
-                data=own.drop(columns=["label", "first"]),
+                data=own.drop(columns=["label", "first", "apart"]),
                 methods="Estimates and intervals of the models on this page, not adjusted for "
                 "the number of tests.",
                 min_width_px=820,
-                live=forest_live(results, own.drop(columns=["label", "first"]), unit=str(unit)),
+                live=forest_live(
+                    results, own.drop(columns=["label", "first", "apart"]), unit=str(unit)
+                ),
             )
         )
     return panels
@@ -190,7 +206,7 @@ def _groups_panel(
     if means is not None:
         how += " Dots with bars beside them are means with intervals."
     else:
-        how += " Black bars are medians."
+        how += " Thick bars are medians."
     return Panel(
         name=f"groups {outcome}",
         title=f"{outcome}: {controls} and patients",
@@ -277,8 +293,11 @@ def _icc_words(result: Result) -> str:
         own = rows[rows["term"] == term]
         if len(own):
             one = own.iloc[0]
-            interval = format_interval(one["ci_low"], one["ci_high"])
-            return f"{term} = {format_number(one['estimate'], digits=2)} {interval}"
+            icc, low, high = (
+                f"{as_float(one[name]):.2f}".replace("-", MINUS)
+                for name in ("estimate", "ci_low", "ci_high")
+            )
+            return f"{term} = {icc} [{low}, {high}]"
     return ""
 
 
@@ -292,7 +311,7 @@ def matrices_panels(results: Results) -> list[Panel]:
     panel = Panel(
         name="matrices",
         title="Mean connectivity by visit",
-        how="Rows and columns are parcels in order of their networks (black outlines; small ones "
+        how="Rows and columns are parcels in order of their networks (outlined; small ones "
         "have no room for their names); red is positive, blue negative, grey unknown. Means of "
         "everybody there, not of the same people at each visit.",
         alt=f"Matrices of mean Fisher z of {len(first)} parcels: {', '.join(titles)}.",
@@ -344,7 +363,7 @@ def truth_panel(results: Results) -> Panel | None:
     return Panel(
         name="truth",
         title="Recovery of the known truth",
-        how="Black bars are what the simulation put in; dots with lines what the analysis found. "
+        how="Upright bars are what the simulation put in; dots with lines what the analysis found. "
         "About one interval in twenty misses by design.",
         alt=f"{covered} of {len(judged)} intervals cover the truth.",
         figure=plot_truth(shown),

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from connectrial.figures.numbers import name_words, term_words
 from connectrial.plan.processing import processing_sentences
 from connectrial.report.cells import adjustment_words
 from connectrial.report.citing import cited, references_by_key
@@ -33,14 +34,14 @@ def methods_text(results: Results) -> tuple[list[str], list[str]]:
             holders.setdefault(result.methods.strip(), []).append(result.title)
         keys += [key for key in result.citations if key not in keys]
     paragraphs = []
-    for sentence, titles in holders.items():
+    for sentence in holders:
         keys += [key for key in re.findall(r"@(\w+)", sentence) if key not in keys]
+    for sentence, titles in _joined(holders).items():
         # A sentence that names its analysis itself needs no name before it.
         if all(title.removesuffix(")") in sentence for title in titles):
             paragraphs.append(sentence)
         else:
-            named = _listed(titles)
-            paragraphs.append(f"{named}{'' if named.endswith('?') else '.'} {sentence}")
+            paragraphs.append(f"{_heading(titles)} {sentence}")
     paragraphs = [
         *_connectivity(results),
         *_matching(results),
@@ -51,10 +52,48 @@ def methods_text(results: Results) -> tuple[list[str], list[str]]:
     ]
     given = results.plan.get("methods") or ()
     paragraphs = [*([given] if isinstance(given, str) else map(str, given)), *paragraphs]
-    paragraphs = [cited(adjustment_words(text)) for text in paragraphs]
+    paragraphs = [_capital(said(text)) for text in paragraphs]
     more = [*_adjustment_keys(results), *(results.plan.get("citations") or ())]
     keys += [str(key) for key in dict.fromkeys(more) if str(key) not in keys]
     return paragraphs, keys
+
+
+_DONE = re.compile(r"(?P<what>[^.;:]+?) was (?P<how>(?:modelled|correlated) .+)", re.DOTALL)
+_FC = "Network FC of "
+
+
+def _joined(holders: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Make one sentence of those that say the same of different outcomes."""
+    alike: dict[str, list[str]] = {}
+    for sentence in holders:
+        found = _DONE.fullmatch(sentence)
+        alike.setdefault(found["how"] if found else sentence, []).append(sentence)
+    made: dict[str, list[str]] = {}
+    for how, sentences in alike.items():
+        if len(sentences) == 1:
+            made[sentences[0]] = holders[sentences[0]]
+            continue
+        outcomes = [sentence.removesuffix(f" was {how}") for sentence in sentences]
+        if all(outcome.startswith(_FC) for outcome in outcomes):
+            outcomes = [outcomes[0], *(f"of {one.removeprefix(_FC)}" for one in outcomes[1:])]
+        made[f"{_listed(outcomes)} were each {how}"] = []
+    return made
+
+
+_MANY = 3  # titles beyond which they are named without their outcomes
+
+
+def _heading(titles: Sequence[str]) -> str:
+    """Name the analyses that a sentence is about, as a short sentence of its own."""
+    bare = [re.sub(r" \([^()]*\)$", "", title) for title in titles]
+    words = _listed(bare if len(titles) > _MANY and len(set(bare)) == len(bare) else titles)
+    return words if words.endswith(("?", "!", ".")) else f"{words}."
+
+
+def _capital(text: str) -> str:
+    """Begin a sentence with a capital, unless its first word has one inside (sgACC)."""
+    first = text.split(" ", 1)[0]
+    return text[:1].upper() + text[1:] if first.strip(",.:").isalpha() and first.islower() else text
 
 
 def _connectivity(results: Results) -> list[str]:
@@ -162,6 +201,19 @@ def _adjusted(name: str, n: int, how: str) -> str:
     if n == 1:
         return f"The p value of the one test of the family '{name}' was adjusted by {how} and"
     return f"P values of the {n} tests of the family '{name}' were adjusted by {how} and"
+
+
+_TERM = re.compile(r"\b[a-z_]+(?:\[[^\]]+\])?(?::[a-z_]+(?:\[[^\]]+\])?)+|\b[a-z_]+\[[^\]]+\]")
+
+
+def said(text: str) -> str:
+    """Write what a sentence borrows from study files and models for people.
+
+    Citation keys become authors and years, names of adjustments and columns words, terms of a model
+    those that its table has: ``visit[post]:arm[drug]`` -> ``visit post × arm drug``.
+    """
+    words = _TERM.sub(lambda term: term_words(term[0]), adjustment_words(cited(text)))
+    return name_words(words)
 
 
 def references(keys: Sequence[str]) -> list[str]:

@@ -40,7 +40,7 @@ def network_blocks(results: Results, name: str) -> list[Block]:
         ]
     parcels = list(dict.fromkeys([*edges["parcel_a"].astype(str), *edges["parcel_b"].astype(str)]))
     networks = networks_of(results, parcels)
-    if networks:
+    if len(set(networks.values())) > 1:  # one arc would say nothing that the brain does not
         panel = Panel(
             name=f"chords {name}",
             title=f"{name}: edges by network",

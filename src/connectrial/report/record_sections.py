@@ -17,13 +17,20 @@ def diagnostics_section(results: Results) -> Section | None:
     panels = [diagnostics_panel(results, one) for one in results.analyses if one.role == "primary"]
     rows = results.estimates
     flags = rows.assign(flag=rows["flags"].str.split("; ")).explode("flag")
-    flags = flags[(flags["flag"] != "") & (flags["role"] != "sensitivity")]
-    # Quality has a section of its own, and the spread of a mean is no caution.
-    flags = flags[(flags["role"] != "quality") & (flags["kind"] != "mean")]
+    # A flag beside a mere description (a spread, what chance would give) warns of nothing, quality
+    # has a section of its own, and who is left out is said by the notes.
+    warns = ~flags["role"].isin(["sensitivity", "descriptive", "quality"]) & (
+        flags["kind"] != "mean"
+    )
+    flags = flags[warns & (flags["flag"] != "") & ~flags["flag"].str.contains("left out|lack a r")]
     flagged = [
         (str(flag), str(name)) for flag, name in zip(flags["flag"], flags["analysis"], strict=True)
     ]
-    noted = [(note, result.title) for result in results.analyses for note in notes_of(result)]
+    noted = [
+        (note, methods.said(result.title))
+        for result in results.analyses
+        for note in notes_of(result)
+    ]
     blocks = [block for panel in panels for block in figure_block(panel)]
     blocks += [
         table_block(plain_table(_by_text(pairs, head=head), caption=caption))
@@ -36,7 +43,12 @@ def diagnostics_section(results: Results) -> Section | None:
     return Section(
         key="diagnostics",
         title="Model diagnostics",
-        intro="Residuals and influence for the primary outcomes; singular fits, columns that cannot "
+        intro=(
+            "Residuals and influence for the primary outcomes; singular"
+            if any(panels)
+            else "Singular"
+        )
+        + " fits (a variance estimated as zero: on the boundary of what it can be), columns that cannot "
         "be estimated, and cautions of all analyses, in one place.",
         blocks=tuple(blocks),
     )
@@ -58,6 +70,9 @@ def estimates_section(results: Results) -> Section | None:
     if rows.empty:
         return None
     present = [role for role in ROLES if (rows["role"] == role).any()]
+    # What was asked first stands first; an analysis keeps its rows together.
+    rank = rows["role"].map(list(ROLES).index).groupby(rows["analysis"]).transform("min")
+    rows = rows.iloc[rank.argsort(kind="stable")]
     shown = estimates_table(rows, caption="Every estimate of this run", full=present)
     return Section(
         key="estimates",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from connectrial.figures.numbers import as_float, format_count
 from connectrial.report.clinical_panels import rule_words, when_words
 from connectrial.report.source import included_people, number_of_scans, table
@@ -27,16 +29,29 @@ def results_text(results: Results) -> list[str]:
     return [text for text in (first, second) if text]
 
 
+def _by_group(results: Results) -> str:
+    """Count those who took part by group, where there are several."""
+    people = table(results, "subjects")
+    if people is None or "group" not in people.columns:
+        return ""
+    own = people.loc[people["included"].astype(bool), "group"].dropna().astype(str)
+    patients = (results.study.get("groups") or {}).get("patients")
+    counts = own.value_counts().sort_index(key=lambda names: names != patients, kind="stable")
+    listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+    return f" ({listed})" if len(counts) > 1 else ""
+
+
 def _people(results: Results) -> list[str]:
     people, scans = included_people(results), table(results, "scans")
     text = []
     if people is not None:
-        text.append(f"{format_count(len(people))} people entered the analyses.")
+        text.append(f"{format_count(len(people))} people took part{_by_group(results)}.")
     if scans is not None and "included" in scans.columns and number_of_scans(results):
         used = scans[scans["included"].astype(bool)][["subject", "session"]].drop_duplicates()
         every = number_of_scans(results)
         text.append(
-            f"Of {format_count(every)} sessions with a scan {format_count(len(used))} were usable."
+            f"Of {format_count(every)} sessions with a scan {format_count(len(used))} were usable"
+            f"{_taken(used, people)}."
         )
     return text
 
@@ -59,6 +74,14 @@ def _endpoints(results: Results) -> list[str]:
             text.append(
                 f"{rule_words(rules[result.name])} {'from' if rules[result.name].get('until') else 'at'} "
                 f"{when_words(rules[result.name])}{who}: "
-                f"{round(share * n)} of {n} people ({100 * share:.0f} %, 95 % CI {ends})."
+                f"{round(share * n)} of {n} people ({100 * share:.0f} %, 95% CI {ends})."
             )
     return text
+
+
+def _taken(used: pd.DataFrame, people: set[str] | None) -> str:
+    """Say how many usable sessions are of people who take part, where not all of them are."""
+    if people is None:
+        return ""
+    own = int(used["subject"].astype(str).isin(people).sum())
+    return "" if own == len(used) else f", {format_count(own)} of them of those people"

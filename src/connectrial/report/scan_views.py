@@ -13,7 +13,7 @@ import pandas as pd
 from connectrial.figures.numbers import as_float
 from connectrial.io.provenance import digest_text
 from connectrial.report.scan_numbers import Measure, Numbers, is_known
-from connectrial.report.source import networks_of, table
+from connectrial.report.source import networks_of, places, table
 from connectrial.results import Results
 
 #: Folder of the pages of single people, and the page of all scans, in the output folder.
@@ -143,8 +143,14 @@ def person_views(
     rows = {} if listed is None else {str(r["subject"]): r for r in listed.to_dict("records")}
     weak = _weak(results)
     absent = _absent(results)
+    # Visits in the trial's order, which is seldom that of the alphabet (post, pre1, pre2).
+    rank = {place: i for i, place in enumerate(places(results))}
+    scans = scans.iloc[
+        scans["visit"].astype(str).map(rank).fillna(len(rank)).argsort(kind="stable")
+    ]
+    own_scans = dict(iter(scans.groupby(scans["subject"].astype(str), sort=False)))
     found = []
-    for subject, own in scans.groupby(scans["subject"].astype(str), sort=False):
+    for subject, own in ((name, own_scans[name]) for name in people):
         person = str(subject)
         stem = names[person].removesuffix(".html")
         views = tuple(

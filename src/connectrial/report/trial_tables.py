@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from connectrial.figures.numbers import MINUS, name_words
 from connectrial.report.blocks import Block, table_block
 from connectrial.report.cells import plain_table
 from connectrial.report.source import table
@@ -72,13 +73,14 @@ def _baseline(results: Results) -> list[Block]:
         scale = next((one for one in scales if name.startswith(f"{one} at ")), None)
         # Visits may be called "before": a score stands at "MADRS, before".
         name = name if scale is None else f"{scale}, {name.removeprefix(f'{scale} at ')}"
+        name = name_words(name)
         row = {"what": f"{name}, {level}" if level else name}
         for group in groups:
             own = mine.loc[mine["group"].astype(str) == group]
             row[group] = _summary(own.iloc[0]) if len(own) else ""
         if len(groups) > 1:
             others = mine.loc[mine["group"].astype(str) != groups[0], "smd"].dropna()
-            row["SMD"] = ", ".join(f"{one:.2f}".replace("-", "\u2212") for one in others)
+            row["SMD"] = ", ".join(f"{one:.2f}".replace("-", MINUS) for one in others)
         rows.append(row)
     return _table(
         pd.DataFrame(rows),
@@ -94,7 +96,7 @@ def _summary(row: pd.Series) -> str:
     if row["n"] == 0:
         return "not recorded"
     if pd.notna(row["count"]):
-        text = f"{int(row['count'])} ({row['percent']:.0f} %)"
+        text = f"{int(row['count'])}\u00a0({row['percent']:.0f}\u00a0%)"
     elif pd.notna(row["mean"]):
         n = _decimals(row["sd"])
         text = f"{row['mean']:.{n}f} ({row['sd']:.{n}f})"
@@ -140,7 +142,9 @@ def outcome_tables(results: Results) -> list[Block]:
 
 
 def _counted(rows: pd.DataFrame, *, keys: list[str], column: str, n: str) -> pd.DataFrame:
-    cells = [f"{int(a)} ({b:.0f} %)" for a, b in zip(rows[n], rows["percent"], strict=True)]
+    cells = [
+        f"{int(a)}\u00a0({b:.0f}\u00a0%)" for a, b in zip(rows[n], rows["percent"], strict=True)
+    ]
     shown = rows.assign(cell=cells)
     columns = list(dict.fromkeys(rows[column].astype(str)))
     places = shown[keys].drop_duplicates()
@@ -157,7 +161,7 @@ def safety_tables(results: Results) -> list[Block]:
         keys = [name for name in ("arm", "event") if name in events.columns]
         shown = events.assign(
             cell=[
-                f"{int(a)}/{int(b)} ({c:.0f} %)"
+                f"{int(a)}/{int(b)}\u00a0({c:.0f}\u00a0%)"
                 for a, b, c in zip(
                     events["n_with"], events["n_people"], events["percent"], strict=True
                 )

@@ -123,13 +123,18 @@ def _cells(
 
 
 def _beside(row: Mapping[Hashable, Any]) -> str:
-    return f"{df_name(row['df_method'])} df {df_words(row)}: p {format_p(row['p'], sign=True)}"
+    return f"{df_name(row['df_method'])} df {df_words(row)}: {_p(row)}"
 
 
 def _beside_model(row: Mapping[Hashable, Any]) -> str:
     known = as_float(row["estimate"]) == as_float(row["estimate"])  # an F test has none
     estimate = f"{format_number(row['estimate'])}, " if known else ""
-    return f"{first_note(row['flags'])}: {estimate}p {format_p(row['p'], sign=True)}"
+    return f"{first_note(row['flags'])}: {estimate}{_p(row)}"
+
+
+def _p(row: Mapping[Hashable, Any]) -> str:
+    """Print a p value that no line may break."""
+    return f"p {format_p(row['p'], sign=True)}".replace(" ", "\u00a0")
 
 
 def _declared(row: Mapping[Hashable, Any]) -> str:

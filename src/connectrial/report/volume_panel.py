@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from connectrial.figures.charts import chart_association
-from connectrial.figures.numbers import format_number, format_p
+from connectrial.figures.numbers import MINUS, format_p
 from connectrial.figures.scatter import plot_scatter
 from connectrial.report.live import chart
 from connectrial.report.panel import Panel
@@ -22,7 +22,7 @@ def volumes_panel(results: Results, result: Result) -> Panel | None:
     section = results.study.get("volumes") or {}
     titles = {}
     for row in result.estimates.query("declared").to_dict("records"):
-        r, p = format_number(row["estimate"]), format_p(row["p"], sign=True)
+        r, p = f"{row['estimate']:.2f}".replace("-", MINUS), format_p(row["p"], sign=True)
         titles[str(row["term"])] = f"{row['term']}\nr = {r}, p {p}, n = {row['n_subjects']}"
     shown = known.loc[known["structure"].astype(str).isin(titles)]
     pairs = pd.DataFrame(

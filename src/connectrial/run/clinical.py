@@ -100,12 +100,13 @@ def _anova(plan: PlannedAnalysis, section: ClinicalSection, unit: str) -> Result
         notes.append(f"the analysis of variance leaves out {who} with a missing visit")
     arms = ", arms between people" if with_arms else ""
     together = ", arms together" if with_arms else ""
+    named = declared.title() if "-" in declared else declared
     return result_of(
         plan,
         rows,
         methods=(
             f"{section.scale} was compared over visits by repeated-measures analysis of variance"
-            f"{arms} ({declared} degrees of freedom), then each visit with {section.baseline} by "
+            f"{arms} ({named} degrees of freedom), then each visit with {section.baseline} by "
             f"paired t tests of everybody with both scores{together}, adjusted by Holm's method."
         ),
         citations=("greenhouse1959",),

@@ -281,9 +281,9 @@ def correlate_exposure(plan: Plan, one: PlannedAnalysis, visit_fc: pd.DataFrame)
         outcome=one.outcome,
         estimates=tidy(rows),
         methods=(
-            f"{response.measure} was correlated over people with the change from {response.baseline} to "
-            f"{response.visit} by {response.method.capitalize()}'s coefficient with Fisher's interval; "
-            f"{_caution(plan)}."
+            f"{response.measure} was correlated over people with the change of "
+            f"{response.scale or one.outcome} from {response.baseline} to {response.visit} by "
+            f"{response.method.capitalize()}'s coefficient with Fisher's interval; {_caution(plan)}."
         )
         if rows
         else "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from connectrial.errors import ConnectrialError
@@ -83,7 +84,8 @@ def _firth(
             "ci_low": row["odds_ratio_ci_low"],
             "ci_high": row["odds_ratio_ci_high"],
         }
-        cells |= {"term": f"any side effect on {term}", "unit": "odds ratio"}
+        # The standard error is that of the logarithm, not of the estimate that stands here.
+        cells |= {"term": f"any side effect on {term}", "unit": "odds ratio", "se": np.nan}
         rows.append(base_cells(plan) | cells)
     return rows
 

@@ -235,7 +235,8 @@ def _correlation(
     r = float(np.clip(left[:, 0] @ left[:, 1] / (left_size[0] * left_size[1]), -1, 1))
     variance = 1.0 if method == "pearson" else 1.0 + r**2 / 2
     missing = int((~complete).sum())
-    flags = [f"{missing} people with a missing value left out"] if missing else []
+    who = "person" if missing == 1 else "people"
+    flags = [f"{missing} {who} with a missing value left out"] if missing else []
     if method == "spearman" and n < 10:
         flags.append("fewer than 10 people: p is approximate")
     row = _row_of_r(

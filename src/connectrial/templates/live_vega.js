@@ -10,7 +10,9 @@
   /* The palette's neutral colours, and the page's word for each. */
   const NEUTRAL = { "#1b1f24": "--ink", "#5b6470": "--muted", "#d3d8de": "--line", "#fdfdfe": "--paper" };
 
-  function themed(text) {
+  /* In the dark the palette's deep blue is lifted, less than to the light blue beside it. */
+  function themed(plain) {
+    const text = Live.dark() ? plain.split('"#0072b2"').join('"#3a9ae0"') : plain;
     return Object.keys(NEUTRAL).reduce((made, one) => made.split('"' + one + '"').join(JSON.stringify(colour(NEUTRAL[one]))), text);
   }
   function config() {

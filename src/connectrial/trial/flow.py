@@ -55,7 +55,6 @@ def flow(
     """
     rows: list[tuple[int, str, int, int | None, str]] = []
     with_scans = len(scan_visits) > 0
-    everybody = len(subjects)
     judged = bool(subjects["reason"].astype(str).str.startswith(NOT_ELIGIBLE).any())
     followed = dispositions is not None and len(dispositions) > 0
     is_control = subjects["subject"].isin(list(controls)) if judged or followed else None
@@ -84,7 +83,9 @@ def flow(
         usable = scans.loc[scans["included"]]
         lost = scans.loc[~scans["included"]]
         left = [_counted(count, "scan", reason) for reason, count in _by_reason(lost).items()]
-        unscanned = everybody - scans["subject"].nunique()
+        # Where eligibility is told, whoever is not eligible has left before.
+        left_before = set(trial.loc[~trial["included"], "subject"]) if judged else set()
+        unscanned = len(set(subjects["subject"]) - left_before - set(scans["subject"]))
         left += [_counted(unscanned, "person", "no scan on disk")] if unscanned else []
         n_usable = int(usable["subject"].nunique())
         rows.append((step, "With a usable scan", n_usable, _sessions(usable), "\n".join(left)))
