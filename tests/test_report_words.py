@@ -326,3 +326,14 @@ def test_sessions_stand_in_the_order_of_visits():
 
 
 _SESSIONS = (("post", "after"), ("pre1", "before"), ("pre2", "before"))
+
+
+def test_influence_on_dozens_of_coefficients_shows_those_that_move_most():
+    from connectrial.report.diagnostics_panel import _moved_most
+
+    terms = [f"arm {i}" for i in range(26)]
+    influence = pd.DataFrame(
+        {"subject": "a", "term": terms, "change": [-float(i) for i in range(26)]}
+    )
+    assert list(_moved_most(influence)["term"]) == terms[16:]
+    assert len(_moved_most(influence.head(9))) == 9

@@ -36,12 +36,15 @@ def diagnostics_panel(results: Results, result: Result) -> Panel | None:
     residuals, influence = own
     unit = str(result.estimates["unit"].iloc[0]) if len(result.estimates) else ""
     largest = influence.iloc[int(influence["cooks_distance"].argmax())]
+    shown = _moved_most(influence)
+    n_terms, n_shown = influence["term"].nunique(), shown["term"].nunique()
+    rest = f" The {n_shown} of {n_terms} coefficients that moved most." if n_shown < n_terms else ""
     return Panel(
         name=f"diagnostics {result.name}",
         title=f"{result.title}: residuals and influence",
-        how=_HOW,
+        how=f"{_HOW}{rest}",
         alt=f"{len(residuals)} residuals; {_span(result, influence)}",
-        figure=plot_diagnostics(residuals, influence, unit=unit),
+        figure=plot_diagnostics(residuals, shown, unit=unit),
         parts=(
             ("residuals", residuals.set_index("analysis")),
             ("influence", influence.set_index("analysis")),
@@ -53,6 +56,16 @@ def diagnostics_panel(results: Results, result: Result) -> Panel | None:
         f"{float(largest['cooks_distance']):.2g} (person {largest['subject']}).",
         min_width_px=640,
     )
+
+
+def _moved_most(influence: pd.DataFrame) -> pd.DataFrame:
+    """Keep the coefficients that a person moves most: arms at many visits have dozens."""
+    most = influence["change"].abs().groupby(influence["term"].astype(str)).max()
+    kept = most.nlargest(_MOST_TERMS).index
+    return influence[influence["term"].astype(str).isin(kept)]
+
+
+_MOST_TERMS = 10
 
 
 def _span(result: Result, influence: pd.DataFrame) -> str:
