@@ -294,6 +294,29 @@ def test_models_that_differ_in_the_outcome_alone_are_one_sentence():
     )
 
 
+def test_a_system_and_its_edges_stand_in_one_pair_of_brackets_and_are_joined(monkeypatch):
+    from types import SimpleNamespace
+
+    from connectrial.run import analysing
+
+    monkeypatch.setattr(analysing, "rows_with_outcome", lambda *_: (None, "fc_z"))
+    monkeypatch.setattr(analysing, "_mixed", lambda *given, **_: given[4])
+
+    def what(title: str) -> str:
+        edges = SimpleNamespace(edges=[0] * 28, measure="mean", unit="Fisher z")
+        plan = SimpleNamespace(title=title, edges=edges)
+        return analysing.analyse_network(plan, None, (), seed=1)
+
+    assert what("Default") == "Network FC of Default (mean Fisher z over 28 edges)"
+    inside = what("Limbic (within)")
+    assert inside == "Network FC of Limbic (within, mean Fisher z over 28 edges)"
+    models = [
+        _analysis([_row(analysis=name)], name=name, methods=f"{text} was modelled by it.")
+        for name, text in (("Limbic", inside), ("Visual", inside.replace("Limbic", "Visual")))
+    ]
+    assert "edges) and of Visual (within, mean" in methods_text(_results(*models))[0][0]
+
+
 def test_who_was_not_eligible_is_not_counted_again_as_without_a_scan():
     subjects = pd.DataFrame(
         {

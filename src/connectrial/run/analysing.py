@@ -141,9 +141,9 @@ def analyse_network(
             "positive Fisher z, Guimera and Amaral 2005"
         )
     what = "Network FC" if edges.measure == "mean" else "The measure"
-    # One pair of brackets: "Limbic (within; mean Fisher z over 28 edges)".
+    # One pair of brackets: "Limbic (within, mean Fisher z over 28 edges)".
     title = plan.title.removesuffix(")")
-    what = f"{what} of {title}{'; ' if title != plan.title else ' ('}{count})"
+    what = f"{what} of {title}{', ' if title != plan.title else ' ('}{count})"
     return _mixed(plan, data, "fc_z", edges.unit, what, endpoints, seed=seed)
 
 
