@@ -175,7 +175,7 @@ def _by_arm(
     if len(arms) < 2 or "arm" not in plan.people.subjects:
         return [(term, values, len(one.rows))]
     arm_of = plan.people.subjects.set_index("subject")["arm"].astype(str)
-    mine = values.index.map(arm_of)
+    mine = arm_of.reindex(values.index).to_numpy()
     people = one.rows["subject"].map(arm_of)
     return [(f"{term}, {arm}", values[mine == arm], int((people == arm).sum())) for arm in arms]
 
