@@ -17,11 +17,11 @@ import pytest
 from connectrial import load_results, load_study, plan_study, render_report, run_plan
 from connectrial.errors import InputError
 from connectrial.io.ids import codes_for, read_codes, read_exclusions
-from connectrial.report.cells import tsv_text
 from connectrial.report.identifiers import people_named, with_codes, without_hidden
 from connectrial.report.saving import save_report
 from connectrial.report.scan_links import with_pages
 from connectrial.report.scan_views import pages_table, person_views
+from connectrial.report.tsv import tsv_text
 from connectrial.run.excluding import exclude_listed
 from tiny import PARCELS, series_path, write_series
 

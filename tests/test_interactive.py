@@ -202,7 +202,7 @@ def test_people_have_the_same_number_in_every_figure_and_no_name(results, page):
 def test_saved_figures_name_nobody(results):
     """Labels of lines hold names while drawing; no file that is saved has one."""
     from connectrial.report import report_figures
-    from connectrial.report.saving import figure_bytes
+    from connectrial.report.figure_files import figure_bytes
 
     figure = report_figures(results)["hypothesis_default"]
     saved = figure_bytes(figure, "svg", name="x").decode()

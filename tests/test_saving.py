@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import signal
 
 import pytest
 
 from connectrial import load_study, plan_study, run_plan
+from connectrial.errors import MachineError
+from connectrial.report import building
 from connectrial.report.saving import citation_bibtex, save_report
 
 
-@pytest.fixture
-def saved(tiny, tmp_path):
-    results = run_plan(plan_study(load_study(tiny)), tmp_path / "out")
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    from tiny import write_tiny
+
+    place = tmp_path_factory.mktemp("saved")
+    results = run_plan(plan_study(load_study(write_tiny(place / "tiny"))), place / "out")
     assert results is not None
-    save_report(results, tmp_path / "out")
+    save_report(results, place / "out")
+    return results, place / "out"
+
+
+@pytest.fixture
+def saved(run, tmp_path):
+    """Results and a folder of a run, which a test may change."""
+    results, out = run
+    shutil.copytree(out, tmp_path / "out")
     return results, tmp_path / "out"
 
 
@@ -41,6 +57,25 @@ def test_figures_and_citations_are_there_and_the_same_again(saved):
     assert figures == {p.name: p.read_bytes() for p in folder.iterdir()}
     again = {p.name for p in pictures if p.stat().st_ino != inodes[p.name]}
     assert {name.rsplit(".")[0] for name in again} == {damaged.stem}
+
+
+def test_two_processes_write_the_same_bytes_and_one_that_is_killed_is_one_message(
+    saved, monkeypatch
+):
+    results, out = saved
+    folder = out / "group" / "figures"
+    files = {p.name: p.read_bytes() for p in (out / "report.html", *folder.iterdir())}
+    shutil.rmtree(folder)
+    save_report(results, out, n_jobs=2)
+    assert files == {p.name: p.read_bytes() for p in (out / "report.html", *folder.iterdir())}
+    monkeypatch.setattr(building, "_held_section", _killed)
+    with pytest.raises(MachineError, match=r"was killed.*connectrial report OUT --n-jobs 1"):
+        save_report(results, out, n_jobs=2)
+    assert (out / "report.html").read_bytes() == files["report.html"]
+
+
+def _killed(place):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_bibtex_of_an_article():

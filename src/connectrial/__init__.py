@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from connectrial.fc.seed_maps import global_connectivity_map, seed_maps
     from connectrial.io.images import extract_time_series
     from connectrial.io.known_atlases import load_atlas
+    from connectrial.io.outputs import load_results
     from connectrial.io.scale_files import read_scale
     from connectrial.io.voxels import read_voxels
     from connectrial.report import render_report
-    from connectrial.run import load_results, plan_study, run_plan
+    from connectrial.run import plan_study, run_plan
     from connectrial.simulate import simulate_trial
     from connectrial.stats.edgewise import fit_edges
     from connectrial.stats.mixed import fit_mixed
@@ -37,7 +38,7 @@ _PUBLIC = {
     "load_study": "study_file",
     "plan_study": "run",
     "run_plan": "run",
-    "load_results": "run",
+    "load_results": "io.outputs",
     "render_report": "report",
     "fit_mixed": "stats.mixed",
     "fit_mmrm": "stats.mmrm",

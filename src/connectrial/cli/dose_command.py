@@ -67,7 +67,7 @@ def dose(
     for title, table in answer_tables(answer):
         print_table(console, table, title=title)
     if out is not None:
-        from connectrial.report.saving import figure_bytes
+        from connectrial.report.figure_files import figure_bytes
 
         written = save_dose(answer, out, render=figure_bytes)
         console.print(f"Wrote {', '.join(path.name for path in written)} in {out}", soft_wrap=True)

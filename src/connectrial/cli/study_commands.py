@@ -183,15 +183,15 @@ def report(
     identifiers: Identifiers = "codes",
     no_pages: NoPages = False,
     n_jobs: Annotated[
-        int, typer.Option("--n-jobs", "-j", help="Processes for the pages; -1: all cores")
-    ] = 1,
+        int, typer.Option("--n-jobs", "-j", help="Processes for figures and pages; -1: all cores")
+    ] = 2,
 ) -> None:
     """Make the report again from saved results, and the pages whose scans changed.
 
     Example: connectrial report results
     """
+    from connectrial.io.outputs import load_results
     from connectrial.report.saving import save_report
-    from connectrial.run import load_results
 
     naming = naming_of(identifiers)
     check_jobs(n_jobs)

@@ -197,9 +197,9 @@ def _side() -> float:
 
 def _rows(n: int) -> tuple[Figure, list[tuple[float, float]]]:
     """Make a figure of so many rows; each is its lower edge and height, as shares."""
-    from matplotlib.figure import Figure
+    from connectrial.figures.glass import GlassFigure
 
-    figure = Figure(figsize=(8.4, _ROW_INCHES * max(1, n)))
+    figure = GlassFigure(figsize=(8.4, _ROW_INCHES * max(1, n)))
     tall = 1 / max(1, n)
     return figure, [(1 - (i + 1) * tall, 0.97 * tall) for i in range(n)]
 

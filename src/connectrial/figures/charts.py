@@ -7,7 +7,6 @@ colours by those of its theme.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -317,16 +316,12 @@ def chart_association(points: pd.DataFrame, *, words: Mapping[str, str]) -> alt.
     import altair as alt
 
     pointed = _pointed()
-    panels = []
-    for term, here in points.groupby("term", sort=False):
-        own = here.rename(columns={"subject": "person"})[["person", "x", "y"]]
-        names = here.iloc[0]
-        base = alt.Chart(own).encode(
-            x=alt.X("x:Q", title=str(names["x_name"]), scale=alt.Scale(zero=False),
-                    axis=alt.Axis(tickCount=4)),
-            y=alt.Y("y:Q", title=str(names["y_name"]), scale=alt.Scale(zero=False)),
-        )  # fmt: skip
-        dots = base.mark_circle(color=LEVELS[0]).encode(
+    # What all panels have in common is made once, and the choice of a person named above them all:
+    # altair would copy and compare them over and over, for longer than it takes to draw the figure.
+    any_dots = (
+        alt.Chart()
+        .mark_circle(color=LEVELS[0])
+        .encode(
             size=alt.condition(pointed, alt.value(190), alt.value(48)),
             opacity=alt.condition(pointed, alt.value(1), alt.value(0.65)),
             tooltip=[
@@ -335,16 +330,27 @@ def chart_association(points: pd.DataFrame, *, words: Mapping[str, str]) -> alt.
                 alt.Tooltip("y:Q", format=".4~g"),
             ],
         )
-        line = base.transform_regression("x", "y").mark_line(color=INK, strokeWidth=1.4)
+    )
+    any_line = alt.Chart().transform_regression("x", "y").mark_line(color=INK, strokeWidth=1.4)
+    panels: list[Any] = []
+    views: list[str] = []
+    for term, here in points.groupby("term", sort=False):
+        own = here.rename(columns={"subject": "person"})[["person", "x", "y"]]
+        names = here.iloc[0]
+        x = alt.X("x:Q", title=str(names["x_name"]), scale=alt.Scale(zero=False),
+                  axis=alt.Axis(tickCount=4))  # fmt: skip
+        y = alt.Y("y:Q", title=str(names["y_name"]), scale=alt.Scale(zero=False))
         title = alt.TitleParams(str(term), subtitle=words.get(str(term), ""))
+        views.append(f"view_{len(views)}")
+        dots = any_dots.encode(x=x, y=y).properties(name=views[-1])
         panels.append(
-            alt.layer(line, dots.add_params(pointed)).properties(width=220, height=190, title=title)
+            alt.layer(any_line.encode(x=x, y=y), dots, data=own).properties(
+                width=220, height=190, title=title
+            )
         )
     words_ = f"{len(panels)} scatter plots, one for each term"
-    with warnings.catch_warnings():
-        # One choice in all panels is what is meant; altair merges it and says so.
-        warnings.filterwarnings("ignore", message="Automatically deduplicated selection")
-        made: alt.ConcatChart = alt.concat(*panels, columns=3).properties(description=words_)
+    made: alt.ConcatChart = alt.concat(*panels, columns=3).properties(description=words_)
+    made.params = [chosen_in(pointed, views)]
     return made
 
 
@@ -366,6 +372,14 @@ def _legend(names: Sequence[str]) -> Any:  # noqa: ANN401 - altair's legend
         return None
     # Charts stand two in a row: more names than three run out of half a page.
     return alt.Legend(title=None, orient="top", columns=3 if len(names) > 3 else 0)
+
+
+def chosen_in(choice: Any, views: Sequence[str]) -> Any:  # noqa: ANN401 - altair's parameters
+    """Return a choice as the parameter of a whole chart, made in the views of these names."""
+    import altair as alt
+
+    selected = choice.param
+    return alt.TopLevelSelectionParameter(name=selected.name, select=selected.select, views=views)
 
 
 def _pointed() -> Any:  # noqa: ANN401 - altair's parameter

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import ndtri
 
 from connectrial.figures.numbers import term_words
 from connectrial.figures.palette import INK, LEVELS, MUTED, new_axes, styled, swarm
@@ -58,7 +58,7 @@ def _quantiles(ax: Axes, values: np.ndarray) -> None:
     ordered = np.sort(values[np.isfinite(values)])
     n = len(ordered)
     # Blom's positions (1958): close to the expected values of a normal sample in order.
-    expected = stats.norm.ppf((np.arange(1, n + 1) - 0.375) / (n + 0.25))
+    expected = ndtri((np.arange(1, n + 1) - 0.375) / (n + 0.25))
     ends = np.array([expected.min(), expected.max()])
     ax.plot(ends, ends, color=INK, linewidth=1.0)
     ax.scatter(expected, ordered, s=16, color=LEVELS[0], alpha=0.75, linewidths=0)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import textwrap
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from connectrial.figures.charts import chosen_in
 from connectrial.figures.palette import INK, LEVELS, MUTED, ROLE_COLOURS, swarm
 
 if TYPE_CHECKING:
@@ -48,14 +48,14 @@ def chart_quality(
     pointed = alt.selection_point(
         name="pointed", fields=["person"], on="pointerover", clear="pointerout", empty=False
     )
+    views = [f"view_{i}" for i in range(len(measures))]
     panels = [
-        _panel(quality, measure, title, visits, factors, limits.get(measure), pointed)
-        for measure, title in measures.items()
+        _panel(quality, measure, title, visits, factors, limits.get(measure), pointed, view)
+        for (measure, title), view in zip(measures.items(), views, strict=True)
     ]
-    with warnings.catch_warnings():
-        # One choice in all panels is what is meant; altair merges it and says so.
-        warnings.filterwarnings("ignore", message="Automatically deduplicated selection")
-        chart: Any = alt.concat(*panels, columns=2)
+    chart: Any = alt.concat(*panels, columns=2)
+    # One choice for all panels, named once: altair would compare it panel by panel.
+    chart.params = [chosen_in(pointed, views)]
     if len(factors) > 1:
         chart = chart.add_params(_factor_choice(factors))
     made: alt.ConcatChart = chart.properties(
@@ -80,6 +80,7 @@ def _panel(
     factors: Mapping[str, Sequence[str]],
     limit: float | None,
     pointed: Any,  # noqa: ANN401 - altair's parameter
+    view: str,
 ) -> Any:  # noqa: ANN401 - altair's chart
     import altair as alt
 
@@ -118,7 +119,7 @@ def _panel(
         opacity=alt.condition(pointed, alt.value(1), alt.value(0.6)),
         tooltip=tips,
     )
-    layers: list[Any] = [dots.add_params(pointed)]
+    layers: list[Any] = [dots.properties(name=view)]
     if limit is not None:
         line = alt.Chart(pd.DataFrame([{"value": limit}]))
         layers.append(line.mark_rule(strokeDash=[5, 3], color=LEVELS[5]).encode(y="value:Q"))

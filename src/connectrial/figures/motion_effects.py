@@ -46,7 +46,7 @@ def plot_qc_fc(
         width=min(9.5, 1.0 + 2.2 * columns), height=(2.1 * per + 0.4) * bands, columns=columns,
         rows=per * bands,
     )  # fmt: skip
-    top = 1.05 * float(histogram[["density", "expected"]].max(axis=None))
+    top = 1.05 * float(np.nanmax(histogram[["density", "expected"]].to_numpy(dtype=float)))
     grid = [axes[i * columns : (i + 1) * columns] for i in range(per * bands)]
     for kind in range(per):
         first = grid[kind][0]

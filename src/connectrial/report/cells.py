@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from connectrial.figures.numbers import (
@@ -379,46 +376,3 @@ def _any_cell(value: Any, *, numeric: bool, whole: bool) -> Cell:  # noqa: ANN40
             css="num",
         )
     return Cell(text=str(value))
-
-
-def tsv_link(rows: pd.DataFrame, *, index: bool = False) -> str:
-    """Return a table as a ``data:`` address that a browser saves as TSV, gzipped where large."""
-    raw = tsv_text(rows, index=index).encode()
-    if len(raw) < 60_000:
-        return "data:text/tab-separated-values;base64," + base64.b64encode(raw).decode()
-    # No time stamp inside, so that the same results give the same page.
-    packed = gzip.compress(raw, compresslevel=6, mtime=0)
-    return "data:application/gzip;base64," + base64.b64encode(packed).decode()
-
-
-def tsv_text(rows: pd.DataFrame, *, index: bool = False) -> str:
-    """Return a table as TSV that a spreadsheet opens without computing anything.
-
-    Text that a spreadsheet would take for a formula gets an apostrophe before it.
-    """
-    safe: dict[Any, list[Any]] = {}
-    for column in rows.columns:
-        cells = rows[column]
-        if isinstance(cells.dtype, np.dtype) and cells.dtype.kind == "f":
-            # What pandas would write, and half a second for a million numbers in place of five.
-            safe[column] = ["n/a" if one != one else f"{one:.6g}" for one in cells.tolist()]
-            continue
-        if pd.api.types.is_numeric_dtype(cells) or pd.api.types.is_bool_dtype(cells):
-            continue
-        if any(isinstance(one, str) and one[:1] in _FORMULA for one in cells):
-            safe[column] = [_no_formula(one) for one in cells]
-    ready = rows.copy(deep=False)
-    for column, texts in safe.items():
-        ready[column] = texts
-    ready = ready.rename(columns=_no_formula, index=_no_formula if index else None)
-    return ready.to_csv(sep="\t", index=index, na_rep="n/a", float_format="%.6g")
-
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-def _no_formula(cell: Any) -> Any:  # noqa: ANN401 - a cell of any table
-    if not isinstance(cell, str) or cell[:1] not in _FORMULA:
-        return cell
-    number = as_float(cell)
-    return cell if number == number else f"'{cell}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -69,9 +70,7 @@ def table_html(table: Table, *, inside: Callable[[Cell], str]) -> Markup:
     markupsafe.Markup
         Escaped; every cell and row bears its classes, and ``data-sort`` where it sorts by a number.
     """
-    found = _TABLE.search(great_table(table).as_raw_html())
-    assert found is not None  # noqa: S101 - great_tables' fragment is one table
-    head, body = _BLANKS.sub("><", found[1]).split("<tbody", 1)
+    head, body = _laid_out(tuple(table.heads), table.sortable)
     classes = iter([css for _, css in table.heads])
     head = _HEAD.sub(lambda _: f'<th scope="col" class="{escape(next(classes))}">', head)
     rows = _ROWS.search(body)
@@ -94,6 +93,16 @@ def table_html(table: Table, *, inside: Callable[[Cell], str]) -> Markup:
         f'<table class="{escape(css)}"><caption>{escape(table.caption)}</caption>'
         f"{head}<tbody{body}</table>"
     )
+
+
+@lru_cache(maxsize=256)
+def _laid_out(heads: tuple[tuple[str, str], ...], sortable: bool) -> tuple[str, str]:  # noqa: FBT001
+    """Return head and body as great_tables lays them out; many tables of a page have the same."""
+    layout = Table(heads=heads, rows=(), caption="", sortable=sortable)
+    found = _TABLE.search(great_table(layout).as_raw_html())
+    assert found is not None  # noqa: S101 - great_tables' fragment is one table
+    head, body = _BLANKS.sub("><", found[1]).split("<tbody", 1)
+    return head, body
 
 
 def _filling(cell: Cell, inside: Callable[[Cell], str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -176,6 +177,7 @@ def _texts(results: Results) -> Iterator[str]:
 
 def _changed(results: Results, change: Change) -> Results:
     """Apply a change to every text of the results, names of analyses and outcomes alike."""
+    change = cache(change)  # the same few thousand texts stand in every table
     return replace(
         results,
         study=_plain(results.study, change),
@@ -231,6 +233,8 @@ def _table(table: pd.DataFrame, change: Change) -> pd.DataFrame:
             if any(word != text for text, word in words.items()):
                 new[column] = cells.map(lambda one, words=words: _word(one, words))
     changed = table.assign(**{str(name): cells for name, cells in new.items()}) if new else table
+    if all(change(one) == one for one in table.columns if isinstance(one, str)):
+        return changed
     return changed.rename(columns=_renamed(change))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from connectrial.data import FloatArray
 from connectrial.figures.matrices import Blocks, order_by_network
@@ -120,7 +120,7 @@ def _half_widths(edges: pd.DataFrame) -> FloatArray:
     """Return half the width of each edge's interval, by its own degrees of freedom."""
     df = _numbers(edges, "df")
     df = np.where(np.isnan(df) & np.isfinite(_numbers(edges, "se")), np.inf, df)
-    return np.asarray(student.ppf(0.5 + _LEVEL / 2, df) * _numbers(edges, "se"), dtype=np.float64)
+    return np.asarray(stdtrit(df, 0.5 + _LEVEL / 2) * _numbers(edges, "se"), dtype=np.float64)
 
 
 def _magnitude(p: FloatArray) -> FloatArray:

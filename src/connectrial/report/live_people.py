@@ -3,51 +3,66 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from connectrial.figures.lines import people_of
 from connectrial.report.blocks import Block, Section, live_block
 from connectrial.report.live import Live
-from connectrial.report.panel import Panel
-from connectrial.report.source import table
 from connectrial.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _MARK = "who_"
 _MARKED = re.compile(rf'\bid="[^"]*{_MARK}([0-9_]+)"')
 _SECTIONS = ("clinical", "hypotheses", "groups")
 
 
-def number_people(results: Results, panels: Sequence[Panel]) -> list[int]:
-    """Give what people drew in figures their numbers, counted from 1 in the order of ``subjects``.
+def number_people(results: Results) -> dict[str, int]:
+    """Give people their numbers, counted from 1 in the order of ``subjects``.
 
     Parameters
     ----------
     results : Results
-        What was found.
-    panels : sequence of Panel
-        Whose figures are marked; see ``figures.lines.mark_people``.
+        What was found. People who stand in other tables alone come after those of ``subjects``.
 
     Returns
     -------
-    list of int
-        Numbers of the people who occur, in order.
+    dict of str to int
     """
-    known = _order(results)
+    tables = dict(results.tables)
+    listed = [tables.pop("subjects", None), *tables.values()]
+    names = [
+        pd.Series(pd.unique(rows["subject"].astype(str)))
+        for rows in listed
+        if rows is not None and "subject" in rows.columns
+    ]
+    every = pd.unique(pd.concat(names)) if names else []
+    return {str(name): i + 1 for i, name in enumerate(every)}
+
+
+def mark_numbers(figure: Figure, numbers: Mapping[str, int]) -> frozenset[int]:
+    """Write into a figure which line is whose, by number; return the numbers.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Its artists know their people; see ``figures.lines.mark_people``.
+    numbers : mapping of str to int
+        Of :func:`number_people`.
+    """
     seen: set[int] = set()
-    for panel in panels:
-        if panel.figure is None:
-            continue
-        for axes in panel.figure.axes:
-            for artist in (*axes.lines, *axes.collections):
-                people = people_of(artist)
-                if people:
-                    own = [known.setdefault(one, len(known) + 1) for one in people]
-                    seen.update(own)
-                    artist.set_gid(_MARK + "_".join(map(str, own)))
-    return sorted(seen)
+    for axes in figure.axes:
+        for artist in (*axes.lines, *axes.collections):
+            own = [numbers[one] for one in people_of(artist) if one in numbers]
+            if own:
+                seen.update(own)
+                artist.set_gid(_MARK + "_".join(map(str, own)))
+    return frozenset(seen)
 
 
 def with_people(svg: str) -> str:
@@ -55,8 +70,9 @@ def with_people(svg: str) -> str:
     return _MARKED.sub(lambda found: f'data-who="{found[1].replace("_", " ")}"', svg)
 
 
-def offer_people(sections: Sequence[Section], people: Sequence[int]) -> list[Section]:
-    """Put a choice of one person above the figures of people."""
+def offer_people(sections: Sequence[Section]) -> list[Section]:
+    """Put a choice of one person above the figures of people; `sections` are drawn."""
+    people = sorted(frozenset().union(*(_people(section.blocks) for section in sections)))
     if len(people) < 2:
         return list(sections)
     live = Live(
@@ -65,23 +81,17 @@ def offer_people(sections: Sequence[Section], people: Sequence[int]) -> list[Sec
         how="Point at a line or a dot, or choose a number here: the same person stands out in every "
         "figure of the page, everybody else fades. Click to keep a person, Escape to let go. The "
         "numbers are the rows of the table of people and name nobody.",
-        data={"people": list(people)},
+        data={"people": people},
     )
     return [
         replace(section, blocks=(*live_block(live), *section.blocks))
-        if section.key in _SECTIONS and _has_people(section.blocks)
+        if section.key in _SECTIONS and _people(section.blocks)
         else section
         for section in sections
     ]
 
 
-def _has_people(blocks: Sequence[Block]) -> bool:
-    figures = [p.figure for b in blocks for p in b.panels if p.figure is not None]
-    return any(people_of(line) for f in figures for a in f.axes for line in a.lines)
-
-
-def _order(results: Results) -> dict[str, int]:
-    listed = table(results, "subjects")
-    if listed is None or "subject" not in listed.columns:
-        return {}
-    return {name: i + 1 for i, name in enumerate(pd.unique(listed["subject"].astype(str)))}
+def _people(blocks: Sequence[Block]) -> frozenset[int]:
+    drawings = [panel.drawing for block in blocks for panel in block.panels]
+    own = [drawing.people for drawing in drawings if drawing is not None]
+    return frozenset().union(*own, *(_people(block.blocks) for block in blocks))

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from connectrial.figures.svg import draw_svg, figure_svg
 from connectrial.report.blocks import Section
-from connectrial.report.cells import Table, tsv_link
+from connectrial.report.building import drawn_sections
+from connectrial.report.cells import Table
+from connectrial.report.figure_files import Shelf
 from connectrial.report.gt_tables import table_html
 from connectrial.report.identifiers import without_hidden
 from connectrial.report.libraries import library_scripts
 from connectrial.report.live import live_scripts, live_styles
-from connectrial.report.live_people import with_people
-from connectrial.report.panel import Panel
-from connectrial.report.sections import build_sections, section_forms, section_panels
+from connectrial.report.live_people import mark_numbers, number_people
+from connectrial.report.panel import Panel, figure_name, slug
+from connectrial.report.sections import BUILDERS, build_section, section_forms, section_panels
 from connectrial.report.source import stand_ins, without_marks
+from connectrial.report.tsv import tsv_link, tsv_text
 from connectrial.results import Results
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 
@@ -46,12 +47,30 @@ def render_report(results: Results) -> str:
         stand in it as `results` names them; ``connectrial report`` and ``run`` put codes in their
         place first.
     """
-    return render_sections(results, page_sections(results))
+    shown = as_shown(results)
+    return render_sections(shown, page_sections(shown))
 
 
-def page_sections(results: Results) -> list[Section]:
-    """Build the sections of the page, hidden signs in texts made visible."""
-    return build_sections(without_hidden(without_marks(results)))
+def as_shown(results: Results) -> Results:
+    """Return results as a page shows them: without marks of ours, hidden signs made visible."""
+    return without_hidden(without_marks(results))
+
+
+def page_sections(
+    results: Results, *, shelf: Shelf | None = None, n_jobs: int = 1
+) -> list[Section]:
+    """Build and draw the sections of the page.
+
+    Parameters
+    ----------
+    results : Results
+        Of :func:`as_shown`.
+    shelf : Shelf, optional
+        Where figures and their data are saved.
+    n_jobs : int
+        Processes; -1 takes all cores.
+    """
+    return drawn_sections(results, shelf=shelf, n_jobs=n_jobs)
 
 
 def render_sections(results: Results, sections: Sequence[Section]) -> str:
@@ -60,7 +79,7 @@ def render_sections(results: Results, sections: Sequence[Section]) -> str:
     Parameters
     ----------
     results : Results
-        What was found, for the head of the page.
+        Of :func:`as_shown`, for the head of the page.
     sections : sequence of Section
         Of :func:`page_sections`.
 
@@ -68,7 +87,6 @@ def render_sections(results: Results, sections: Sequence[Section]) -> str:
     -------
     str
     """
-    results = without_hidden(results)
     study = results.study.get("study") or {}
     head = {
         "name": str(study.get("name") or results.study.get("name") or "Unnamed study"),
@@ -171,18 +189,16 @@ def report_figures(results: Results) -> dict[str, Figure]:
     dict of str to matplotlib.figure.Figure
         Names fit for files. Save SVG under ``figures.svg.METADATA`` to get the same bytes again.
     """
-    panels = section_panels(page_sections(results))
-    return {figure_name(p): p.figure for p in panels if p.figure is not None}
-
-
-def figure_name(panel: Panel) -> str:
-    """Return the name of a panel's files."""
-    return slug(panel.name).replace("-", "_")
-
-
-def slug(text: str) -> str:
-    """Turn any text into an id or a file name."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "item"
+    clean = as_shown(results)
+    numbers = number_people(clean)
+    figures = {}
+    for place in range(len(BUILDERS)):
+        section = build_section(clean, place)
+        for panel in section_panels([section] if section is not None else []):
+            if panel.figure is not None:
+                mark_numbers(panel.figure, numbers)
+                figures[figure_name(panel)] = panel.figure
+    return figures
 
 
 def _facts(results: Results) -> list[tuple[str, str]]:
@@ -198,26 +214,12 @@ def _facts(results: Results) -> list[tuple[str, str]]:
 
 def _svg(panel: Panel) -> Markup:
     """Return a panel's drawing; both kinds escape what came from tables themselves."""
-    if panel.svg:
-        return Markup(panel.svg)  # noqa: S704
-    assert panel.figure is not None  # noqa: S101 - a panel has one of the two
-    shown = figure_svg(
-        panel.figure, name=slug(panel.name), alt=panel.alt, drawn=panel_drawing(panel)
-    )
-    return Markup(with_people(shown))  # noqa: S704
+    assert panel.drawing is not None  # noqa: S101 - a page shows sections that are drawn
+    return Markup(panel.drawing.inline)  # noqa: S704
 
 
-#: To lay a figure out and draw it is what costs most: the page and the file share one drawing.
-_DRAWN: WeakKeyDictionary[Figure, str] = WeakKeyDictionary()
-
-
-def panel_drawing(panel: Panel) -> str:
-    """Return a panel's figure as an SVG document, drawn at the first call."""
-    figure = panel.figure
-    assert figure is not None  # noqa: S101 - asked only of panels with one
-    if figure not in _DRAWN:
-        _DRAWN[figure] = draw_svg(figure, salt=slug(panel.name))
-    return _DRAWN[figure]
+def _link(rows: pd.DataFrame, *, index: bool = False) -> str:
+    return tsv_link(tsv_text(rows, index=index))
 
 
 def _table(table: Table) -> Markup:
@@ -241,5 +243,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"svg": _svg, "tsv": tsv_link, "slug": slug, "gt": _table}
+    environment.filters |= {"svg": _svg, "tsv": _link, "slug": slug, "gt": _table}
     return environment

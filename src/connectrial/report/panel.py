@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -11,6 +13,28 @@ from connectrial.report.live import Live
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """A panel's figure, drawn.
+
+    Attributes
+    ----------
+    inline : str
+        An ``svg`` element for the page; text from tables is escaped in it.
+    people : frozenset of int
+        Numbers of the people who are marked in it.
+    links : tuple of (str, str)
+        Words and ``data:`` address of each download of what was drawn.
+    written : tuple of Path
+        Files in which figure and data were saved; empty where nothing is saved.
+    """
+
+    inline: str
+    people: frozenset[int] = frozenset()
+    links: tuple[tuple[str, str], ...] = ()
+    written: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -28,7 +52,7 @@ class Panel:
     alt : str
         The same for those who cannot see it.
     figure : matplotlib.figure.Figure or None
-        The drawing; None where `svg` is given.
+        The figure; None where `svg` is given, and once it is drawn.
     svg : str
         A drawing of our own, as an ``svg`` element.
     data : pandas.DataFrame or None
@@ -43,6 +67,8 @@ class Panel:
         Below this width it scrolls sideways and does not shrink any more.
     live : Live or None
         The same data as a chart that answers to the reader; the drawing then stands below it, folded.
+    drawing : Drawing or None
+        What the page shows; None before the figure is drawn.
     """
 
     name: str
@@ -57,3 +83,14 @@ class Panel:
     parts: tuple[tuple[str, pd.DataFrame], ...] = ()
     min_width_px: int = 480
     live: Live | None = None
+    drawing: Drawing | None = None
+
+
+def slug(text: str) -> str:
+    """Turn any text into an id or a file name."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "item"
+
+
+def figure_name(panel: Panel) -> str:
+    """Return the name of a panel's files."""
+    return slug(panel.name).replace("-", "_")

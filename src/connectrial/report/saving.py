@@ -2,47 +2,32 @@
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import matplotlib as mpl
 
 from connectrial._version import __version__
-from connectrial.figures.palette import STYLE
-from connectrial.figures.svg import alone, draw_svg, with_mark
 from connectrial.io.files import remove_file, write_atomic
 from connectrial.io.ids import IDS_FILE, codes_for
-from connectrial.io.outputs import file_label
 from connectrial.io.provenance import digest_file, read_json, write_json
-from connectrial.report.cells import tsv_text
-from connectrial.report.identifiers import people_named, with_codes, without_hidden
+from connectrial.report.building import patient_collector
+from connectrial.report.figure_files import Shelf
+from connectrial.report.identifiers import people_named, with_codes
 from connectrial.report.methods import known_references, methods_text
-from connectrial.report.page import figure_name, page_sections, panel_drawing, render_sections
-from connectrial.report.panel import Panel
+from connectrial.report.page import as_shown, page_sections, render_sections
 from connectrial.report.saving_pages import gather_pages, remove_pages, save_pages
 from connectrial.report.scan_links import with_pages
 from connectrial.report.scan_views import PEOPLE_FOLDER, SCANS_PAGE, pages_table
 from connectrial.report.sections import section_panels
 from connectrial.results import Results
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 Identifiers = Literal["codes", "keep"]
-#: Forms in which a figure is saved.
-ENDINGS = ("svg", "pdf", "png")
-# Nothing that changes from run to run, as the clock does.
-_METADATA: dict[str, dict[str, Any]] = {
-    "pdf": {"CreationDate": None},
-    "png": {"Software": None},
-}
-_MARK = "simulated data"
 _SIMULATED = "Simulated data: no number here comes from a real person."
 
 
+@patient_collector()
 def save_report(
     results: Results,
     output_dir: str | Path,
@@ -66,7 +51,7 @@ def save_report(
         Whether every person gets a page beside the report, and all scans one on which they are
         rated; without, those of an earlier run are removed.
     n_jobs : int
-        Processes that make those pages; -1 takes all cores.
+        Processes that draw the figures and make those pages; -1 takes all cores.
 
     Returns
     -------
@@ -87,20 +72,19 @@ def save_report(
     if identifiers == "codes":
         codes = codes_for(out, people_named(results))
         results = with_codes(results, codes)
+    results = as_shown(results)
     if pages:
         # First the pages, then the report that leads to them.
-        found = gather_pages(without_hidden(results), files, codes=codes)
+        found = gather_pages(results, files, codes=codes)
         save_pages(found, out, n_jobs=n_jobs)
         results = with_pages(results, pages_table(list(found.people)))
     else:
         remove_pages(out)
-    sections = page_sections(results)
-    # Rendered first: to draw a figure for the page is what lays it out, and its files keep that.
+    shelf = Shelf(output_dir=out, simulated=bool(results.plan.get("simulated")), drawn=drawn)
+    sections = page_sections(results, shelf=shelf, n_jobs=n_jobs)
     text = render_sections(results, sections)
-    written: list[Path] = []
-    for panel in section_panels(sections):
-        simulated = bool(results.plan.get("simulated"))
-        written += _save_panel(panel, out, simulated=simulated, drawn=drawn)
+    drawings = [panel.drawing for panel in section_panels(sections)]
+    written = [path for drawing in drawings if drawing is not None for path in drawing.written]
     paragraphs, keys = methods_text(results)
     logs = out / "logs"
     written.append(write_atomic(logs / "CITATION.md", citation_markdown(results, paragraphs, keys)))
@@ -170,79 +154,6 @@ def _drawn_before(out: Path) -> dict[str, str]:
     if known is None or known.get("DrawnBy") != _drawn_by():
         return {}
     return {str(name): str(digest) for name, digest in known["Files"].items()}
-
-
-def _save_panel(panel: Panel, out: Path, *, simulated: bool, drawn: dict[str, str]) -> list[Path]:
-    """Write a figure in each form, and what was drawn beside it."""
-    written: list[Path] = []
-    folder, name = out / "group" / "figures", figure_name(panel)
-    figure = panel.figure
-    if figure is not None:
-        svg = panel_drawing(panel)
-        svg = with_mark(svg, words=_MARK) if simulated else svg
-        paths = {ending: folder / f"{name}.{ending}" for ending in ENDINGS}
-        written += paths.values()
-        if not _is_drawn(paths, svg.encode(), out, drawn):
-            figure.set_layout_engine("none")  # it was drawn for the page: all has its place
-            if simulated:
-                figure.text(0.995, 0.005, _MARK, ha="right", va="bottom", fontsize=7)
-            write_atomic(paths["svg"], svg)
-            for ending in ("pdf", "png"):
-                write_atomic(paths[ending], figure_bytes(figure, ending, name=name))
-    elif panel.svg:
-        written.append(write_atomic(folder / f"{name}.svg", alone(panel.svg)))
-    if panel.data is not None:
-        text = tsv_text(panel.data, index=panel.index)
-        written.append(write_atomic(folder / f"{name}.tsv", text))
-    for words, part in panel.parts:
-        path = folder / f"{name}_{file_label(words)}.tsv"
-        written.append(write_atomic(path, tsv_text(part, index=True)))
-    return written
-
-
-def _is_drawn(paths: Mapping[str, Path], svg: bytes, out: Path, drawn: Mapping[str, str]) -> bool:
-    """Say whether all forms of a figure are there as they were drawn from the same drawing."""
-    if not paths["svg"].is_file() or paths["svg"].read_bytes() != svg:
-        return False
-    return all(
-        path.is_file() and digest_file(path) == drawn.get(path.relative_to(out).as_posix())
-        for path in paths.values()
-    )
-
-
-def figure_bytes(figure: Figure, ending: str, *, name: str) -> bytes:
-    """Return a figure as a file's bytes, the same ones each time.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        The figure.
-    ending : str
-        ``svg``, ``pdf`` or ``png``; the last at 300 dots per inch.
-    name : str
-        Salt of the ids in SVG.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.backends.backend_pdf import FigureCanvasPdf
-
-    if ending == "svg":
-        return draw_svg(figure, salt=name).encode()
-    buffer = io.BytesIO()
-    metadata: dict[str, Any] = _METADATA[ending]
-    usual = figure.dpi
-    # Straight to the drawing: savefig draws everything twice to find the layout.
-    with mpl.rc_context(STYLE):
-        if ending == "pdf":
-            pdf: Any = FigureCanvasPdf(figure)
-            pdf.print_pdf(buffer, metadata=metadata)
-        else:
-            figure.dpi = 300
-            figure.set_facecolor("white")  # a viewer with a dark ground must not hide the ink
-            png: Any = FigureCanvasAgg(figure)
-            png.print_png(buffer, metadata=metadata)
-            figure.set_facecolor("none")
-    figure.dpi = usual
-    return buffer.getvalue()
 
 
 def citation_markdown(results: Results, paragraphs: list[str], keys: list[str]) -> str:

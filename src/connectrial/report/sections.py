@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from connectrial.report import (
     exposure_section,
@@ -16,41 +17,47 @@ from connectrial.report import (
 from connectrial.report.blocks import Block, Section
 from connectrial.report.checklists import checklists_section
 from connectrial.report.live import Live
-from connectrial.report.live_people import number_people, offer_people
 from connectrial.report.panel import Panel
 from connectrial.results import Results
 
+#: In the order of the page.
+BUILDERS: tuple[Callable[[Results], Section | None], ...] = (
+    trial_sections.answer_section,
+    trial_sections.people_section,
+    trial_sections.clinical_section,
+    exposure_section.exposure_section,
+    trial_sections.safety_section,
+    quality_sections.quality_section,
+    fc_sections.hypotheses_section,
+    set_sections.random_sets_section,
+    set_sections.variants_section,
+    fc_sections.effects_section,
+    fc_sections.groups_section,
+    fc_sections.reliability_section,
+    fc_sections.matrices_section,
+    fc_sections.exploratory_section,
+    map_sections.maps_section,
+    fc_sections.truth_section,
+    record_sections.diagnostics_section,
+    record_sections.estimates_section,
+    record_sections.methods_section,
+    record_sections.provenance_section,
+)
 
-def build_sections(results: Results) -> list[Section]:
-    """Build every section that has something to show."""
-    builders: tuple[Callable[[Results], Section | None], ...] = (
-        trial_sections.answer_section,
-        trial_sections.people_section,
-        trial_sections.clinical_section,
-        exposure_section.exposure_section,
-        trial_sections.safety_section,
-        quality_sections.quality_section,
-        fc_sections.hypotheses_section,
-        set_sections.random_sets_section,
-        set_sections.variants_section,
-        fc_sections.effects_section,
-        fc_sections.groups_section,
-        fc_sections.reliability_section,
-        fc_sections.matrices_section,
-        fc_sections.exploratory_section,
-        map_sections.maps_section,
-        fc_sections.truth_section,
-        record_sections.diagnostics_section,
-        record_sections.estimates_section,
-        record_sections.methods_section,
-        record_sections.provenance_section,
-    )
-    built = [builder(results) for builder in builders]
-    sections = [section for section in built if section is not None and section.blocks]
-    checks = checklists_section(results, sections)
+
+def build_section(results: Results, place: int) -> Section | None:
+    """Build the section of this place in `BUILDERS`; None where it has nothing to show."""
+    section = BUILDERS[place](results)
+    return section if section is not None and section.blocks else None
+
+
+def with_checklists(results: Results, sections: Sequence[Section]) -> list[Section]:
+    """Put the checklists, which say where in `sections` each item stands, to their place."""
+    whole = list(sections)
+    checks = checklists_section(results, whole)
     if checks is not None:
-        sections.insert(_before_provenance(sections), checks)
-    return offer_people(sections, number_people(results, section_panels(sections)))
+        whole.insert(_before_provenance(whole), checks)
+    return whole
 
 
 def _before_provenance(sections: list[Section]) -> int:
@@ -83,3 +90,21 @@ def section_panels(sections: list[Section]) -> list[Panel]:
         return found
 
     return [panel for section in sections for panel in inside(section.blocks)]
+
+
+def with_panels(section: Section, change: Callable[[Panel], Panel]) -> Section:
+    """Return a section whose panels are changed one by one, in order."""
+
+    def inside(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+        return tuple(
+            replace(
+                block,
+                panels=tuple(change(panel) for panel in block.panels),
+                blocks=inside(block.blocks),
+            )
+            if block.panels or block.blocks
+            else block
+            for block in blocks
+        )
+
+    return replace(section, blocks=inside(section.blocks))

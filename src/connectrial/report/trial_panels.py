@@ -74,7 +74,8 @@ def _by_arm(results: Results, flow: pd.DataFrame) -> pd.DataFrame:
         }
         for i, arm in enumerate(arms)
     ]
-    return pd.concat([flow[~of_scans], pd.DataFrame(rows)], ignore_index=True)
+    boxes: pd.DataFrame = pd.concat([flow[~of_scans], pd.DataFrame(rows)], ignore_index=True)
+    return boxes
 
 
 def _scans_by_arm(results: Results, arm_of: pd.Series) -> dict[str, dict[str, int]]:

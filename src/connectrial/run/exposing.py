@@ -176,7 +176,7 @@ def _by_arm(
         return [(term, values, len(one.rows))]
     arm_of = plan.people.subjects.set_index("subject")["arm"].astype(str)
     mine = arm_of.reindex(values.index).to_numpy()
-    people = one.rows["subject"].map(arm_of)
+    people = arm_of.reindex(one.rows["subject"]).to_numpy()
     return [(f"{term}, {arm}", values[mine == arm], int((people == arm).sum())) for arm in arms]
 
 
