@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from connectrial.figures.palette import INK, LEVELS, MUTED, new_axes, styled
