@@ -141,9 +141,12 @@ def test_the_forest_is_given_what_the_static_one_draws(results, forms):
     rows = results["Default"].estimates
     name = re.sub(r" \(.*\)$", "", results["Default"].title)
     wanted = rows[rows["term"].isin(["time", "time:response"])]
-    own = [row for row in found if row["label"].startswith(f"{name}: ")]
+    own = [row for row in found if row["effect"].startswith(f"{name}: ")]
     assert len(own) == len(wanted) == 4
     assert len({row["label"] for row in found}) == len(found)  # one line each
+    # What an axis writes while all rows show: the effect once, below it only what differs.
+    short = [row["label"].split("\u241f")[0] for row in own]
+    assert [one for one in short if not one.startswith(name)] == ["Satterthwaite df"] * 2
     for row in wanted.itertuples():
         same = [
             one

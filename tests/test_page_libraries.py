@@ -106,9 +106,12 @@ def test_rows_of_the_forest_are_told_apart_by_what_is_other_about_them():
         siegel_like(), pd.DataFrame([row, row | beside, row | first]), unit="Fisher z"
     )
     (rows,) = (r for r in live.data["spec"]["datasets"].values() if "effect" in r[0])
-    ends = [one["label"].rpartition("· ")[2] for one in rows]
+    short, full = zip(*(one["label"].split("\u241f") for one in rows), strict=True)
+    ends = [one.rpartition("· ")[2] for one in full]
     assert ends[1:] == ["Satterthwaite df", "period 1 alone…"]
-    assert all(len(one["label"]) <= 80 for one in rows)
+    assert all(len(one) <= 80 for one in full)
+    # Below their estimate rows say what differs, and all of it.
+    assert short == (full[0], "Satterthwaite df", "period 1 alone, between people")
     assert rows[2]["effect"].endswith("· period 1 alone, between people")
     assert rows[0]["effect"].startswith("CLIPST more than non-CLIPST (stand-in): ketamine")
 

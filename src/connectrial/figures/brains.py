@@ -224,6 +224,9 @@ def _glass(
     for one in display.axes.values():
         _join_outlines(one.ax)
     display.annotate(size=8, color=INK)
+    for one in display.axes.values():
+        for letter in one.ax.texts:
+            letter.set_bbox(None)  # nilearn's white box hides the letter on a dark page
     return display
 
 
@@ -237,11 +240,14 @@ def _join_outlines(ax: Any) -> None:  # noqa: ANN401 - nilearn's axes have no ty
         if isinstance(patch, PathPatch):
             pieces.setdefault((patch.get_edgecolor(), patch.get_linewidth()), []).append(patch)
     for (colour, width), patches in pieces.items():
+        black = tuple(colour[:3]) == (0.0, 0.0, 0.0)
         path = Path.make_compound_path(*(patch.get_path() for patch in patches))
         # The artist's own transform: the getter of a patch adds what belongs to its shape.
         joined = PathPatch(
             path,
-            edgecolor=colour,
+            # Black as ink, which a dark page turns light, as it does the other lines.
+            edgecolor=INK if black else colour,
+            alpha=colour[3] if black else None,
             linewidth=width,
             facecolor="none",
             transform=patches[0].get_data_transform(),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pandas as pd
 
 from connectrial.figures.exposure import dose_levels
+from connectrial.figures.numbers import term_words
 from connectrial.figures.palette import FAINT, INK, LEVELS, MUTED, level_colours
 
 if TYPE_CHECKING:
@@ -340,7 +341,7 @@ def chart_association(points: pd.DataFrame, *, words: Mapping[str, str]) -> alt.
         x = alt.X("x:Q", title=str(names["x_name"]), scale=alt.Scale(zero=False),
                   axis=alt.Axis(tickCount=4))  # fmt: skip
         y = alt.Y("y:Q", title=str(names["y_name"]), scale=alt.Scale(zero=False))
-        title = alt.TitleParams(str(term), subtitle=words.get(str(term), ""))
+        title = alt.TitleParams(term_words(term, "correlation"), subtitle=words.get(str(term), ""))
         views.append(f"view_{len(views)}")
         dots = any_dots.encode(x=x, y=y).properties(name=views[-1])
         panels.append(

@@ -172,7 +172,8 @@ def chart_forest(rows: pd.DataFrame, *, unit: str) -> alt.LayerChart:
     Parameters
     ----------
     rows : pandas.DataFrame
-        Columns ``label`` (unique), ``effect`` (the same in full), ``role``, ``method``,
+        Columns ``label`` (unique; where it has the sign ␟, what stands before it is written while
+        all rows show, what stands behind it else), ``effect`` (the same in full), ``role``, ``method``,
         ``declared``, ``estimate``, ``low``, ``high``, ``df``, ``p``, ``adjusted``, ``note``; in order.
     unit : str
         Of the estimates.
@@ -197,12 +198,17 @@ def chart_forest(rows: pd.DataFrame, *, unit: str) -> alt.LayerChart:
     base = alt.Chart(rows).transform_filter(kept)
     y = alt.Y(
         "label:N", sort=list(rows["label"]), title=None,
-        axis=alt.Axis(labelLimit=430, labelFontSize=11, ticks=False, domain=False, grid=False),
+        axis=alt.Axis(
+            labelLimit=430, labelFontSize=11, ticks=False, domain=False, grid=False,
+            # Among all rows one below its estimate is named by what differs; alone, in full.
+            labelExpr="split(datum.label, '\u241f')[role == 'all' && words == '' ? 0 : 1] "
+            "|| datum.label",
+        ),
     )  # fmt: skip
     colour = alt.Color(
         "role:N",
         scale=alt.Scale(domain=roles, range=[ROLE_COLOURS.get(one, MUTED) for one in roles]),
-        legend=alt.Legend(title=None, orient="top"),
+        legend=alt.Legend(title=None, orient="top", columns=2),  # a phone has room for two
     )
     faint = alt.condition("datum.declared", alt.value(1), alt.value(0.6))
     tips = [
@@ -213,7 +219,10 @@ def chart_forest(rows: pd.DataFrame, *, unit: str) -> alt.LayerChart:
         alt.Tooltip("adjusted:Q", title="adjusted p", format=".2~g"), alt.Tooltip("note:N"),
     ]  # fmt: skip
     span = base.mark_rule(strokeWidth=2.4).encode(
-        y=y, x=alt.X("low:Q", title=f"estimate and interval ({unit})" if unit else "estimate"),
+        y=y, x=alt.X(
+            "low:Q", title=f"estimate ({unit})" if unit else "estimate",
+            axis=alt.Axis(tickCount=5),  # few enough that none is dropped, zero least of all
+        ),
         x2="high:Q", color=colour, opacity=faint, tooltip=tips,
     )  # fmt: skip
     dots = base.mark_point(size=62, filled=True).encode(

@@ -20,6 +20,7 @@ from connectrial.figures.numbers import (
     nnt_words,
     term_words,
 )
+from connectrial.figures.quality import measure_words
 
 ADJUSTMENTS = {
     "bonferroni": "Bonferroni",
@@ -172,28 +173,25 @@ def estimates_table(
         ("SE", "num"),
         ("statistic", "num"),
         ("df", "num"),
-        ("df method", ""),
+        *([] if wide else [("df method", "")]),
         ("p", "num"),
         ("adjusted p", "num"),
         ("people", "num"),
         ("obs.", "num"),
     ]
-    heads += [("remarks", "")] if wide else []
     several = not wide and rows["outcome"].nunique() > 1
-    in_sets = rows["analysis_set"].nunique() > 1
-    body = []
+    in_sets, body = rows["analysis_set"].nunique() > 1, []
     for row in rows.to_dict("records"):
-        cells = [_term(row, several=several, flagged=not wide, in_sets=in_sets)]
+        cells = [_term(row, several=several, in_sets=in_sets)]
         if wide:
-            first = Cell(text=str(row["analysis"]), sub=_different(row["outcome"], row["analysis"]))
+            outcome = _different(measure_words(str(row["outcome"])), row["analysis"])
+            first = Cell(text=str(row["analysis"]), sub=outcome)
             cells = [first, Cell(text=str(row["role"])), *cells]
-        cells += _number_cells(row)
-        cells += [Cell(text=str(row["flags"]), css="remark")] if wide else []
+        cells += _number_cells(row, apart=not wide)
         body.append(("declared" if row["declared"] else "alternative", tuple(cells)))
+    empty = ("", "–")
     kept = [
-        i
-        for i in range(len(heads))
-        if wide or any(cells[i].text not in ("", "–") for _, cells in body)
+        i for i in range(len(heads)) if wide or any(cells[i].text not in empty for _, cells in body)
     ]
     return Table(
         heads=tuple(heads[i] for i in kept),
@@ -209,12 +207,12 @@ def _different(text: object, other: object) -> tuple[str, ...]:
     return (str(text),) if text and str(text) != str(other) else ()
 
 
-def _number_cells(row: Mapping[Hashable, Any]) -> list[Cell]:
+def _number_cells(row: Mapping[Hashable, Any], *, apart: bool) -> list[Cell]:
+    """Lay out the numbers of a row; the df method in a column of its own, or below the df."""
     statistic = as_float(row["statistic"])
     name = _STATISTICS.get(str(row["statistic_name"]), str(row["statistic_name"] or ""))
     adjusted = as_float(row["p_adjusted"])
-    how = adjustment_words(row["adjustment"])
-    level = as_float(row["ci_level"])
+    how, level = adjustment_words(row["adjustment"]), as_float(row["ci_level"])
     return [
         Cell(
             text=estimate_words(row),
@@ -223,25 +221,26 @@ def _number_cells(row: Mapping[Hashable, Any]) -> list[Cell]:
             css="num",
         ),
         Cell(
-            text=nnt_words(row["estimate"], row["ci_low"], row["ci_high"])[1]
-            if row["kind"] == "number needed to treat"
-            else format_interval(row["ci_low"], row["ci_high"]),
+            text=_interval(row),
             sub=(f"{100 * level:g}%",) if level == level and level != 0.95 else (),
             sort=as_float(row["ci_low"]),
             css="num",
         ),
         _number(row["se"]),
         Cell(
-            text=f"{name} = {format_number(statistic)}" if statistic == statistic else "–",
+            text=f"{name}\u00a0=\u00a0{format_number(statistic)}"
+            if statistic == statistic
+            else "–",
             sort=statistic,
             css="num",
         ),
         Cell(
             text=df_words(row),
+            sub=() if apart else (*filter(None, [df_name(row["df_method"])]), *_standing(row)),
             sort=as_float(row["df"]),
             css="num",
         ),
-        Cell(text=df_name(row["df_method"]), sub=_standing(row)),
+        *([Cell(text=df_name(row["df_method"]), sub=_standing(row))] if apart else []),
         Cell(text=format_p(row["p"]), sort=as_float(row["p"]), css="num"),
         Cell(
             text=format_p(adjusted),
@@ -258,7 +257,16 @@ def _number_cells(row: Mapping[Hashable, Any]) -> list[Cell]:
     ]
 
 
-def _term(row: Mapping[Hashable, Any], *, several: bool, flagged: bool, in_sets: bool) -> Cell:
+def _interval(row: Mapping[Hashable, Any]) -> str:
+    """Print an interval; the ends of a ratio, which may lie powers of ten apart, each by itself."""
+    low, high = row["ci_low"], row["ci_high"]
+    if row["kind"] == "number needed to treat":
+        return nnt_words(row["estimate"], low, high)[1]
+    apart = str(row["unit"]).endswith("ratio") and as_float(low) == as_float(low)
+    return f"[{format_number(low)}, {format_number(high)}]" if apart else format_interval(low, high)
+
+
+def _term(row: Mapping[Hashable, Any], *, several: bool, in_sets: bool) -> Cell:
     words = term_words(row["term"], row["kind"])
     # Who is left out is said once, in the notes below the table.
     flags = [f for f in str(row["flags"]).split("; ") if f and "left out" not in f]
@@ -267,7 +275,7 @@ def _term(row: Mapping[Hashable, Any], *, several: bool, flagged: bool, in_sets:
         sub=(
             str(row["kind"]),
             *((str(row["analysis_set"]),) if in_sets and row["analysis_set"] else ()),
-            *(flags if flagged else ()),
+            *flags,
         ),
     )
 
@@ -278,10 +286,6 @@ def _standing(row: Mapping[Hashable, Any]) -> tuple[str, ...]:
     if not df_name(row["df_method"]):
         return ()
     return ("declared",) if row["declared"] else ("beside it",)
-
-
-def _number(value: object) -> Cell:
-    return Cell(text=format_number(value), sort=as_float(value), css="num")
 
 
 def plain_table(
@@ -362,6 +366,10 @@ def _network(name: object) -> tuple[str, ...]:
 def _is_whole(value: object) -> bool:
     number = as_float(value)
     return number.is_integer() and abs(number) < 1e7
+
+
+def _number(value: object) -> Cell:
+    return Cell(text=format_number(value), sort=as_float(value), css="num")
 
 
 def _any_cell(value: Any, *, numeric: bool, whole: bool) -> Cell:  # noqa: ANN401 - a cell of any table

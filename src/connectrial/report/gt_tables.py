@@ -90,7 +90,7 @@ def table_html(table: Table, *, inside: Callable[[Cell], str]) -> Markup:
     css = "sortable" if table.sortable else "cards" if table.cards else table.css
     css = " ".join(["gt_table", *css.split(), *_breadth(len(table.heads))])
     return Markup(  # noqa: S704 - text is escaped by great_tables, by `inside` and above
-        f'<table class="{escape(css)}"><caption>{escape(table.caption)}</caption>'
+        f'<table class="{escape(css)}"><caption><span>{escape(table.caption)}</span></caption>'
         f"{head}<tbody{body}</table>"
     )
 

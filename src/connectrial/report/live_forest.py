@@ -13,6 +13,7 @@ from connectrial.report.live import Live, chart
 from connectrial.results import Results
 
 _WIDE = 76  # characters of a label that the chart has room for
+_APART = "\u241f"  # between what an axis writes of a row below its estimate, and the whole label
 _MANY = 120  # rows of one unit beyond which the chart holds declared rows alone
 
 
@@ -37,7 +38,7 @@ def forest_live(results: Results, rows: pd.DataFrame, *, unit: str) -> Live:
             f" Of {len(own)} rows those by the declared df method are here; the data hold all."
         )
         own = declared
-    frame = pd.DataFrame(_unique(own))
+    frame = pd.DataFrame(_below(_unique(own)))
     return chart(
         chart_forest(frame, unit=unit),
         title=f"All tested effects ({unit})" if unit else "All tested effects",
@@ -66,6 +67,8 @@ def _row(row: dict[Any, Any], titles: dict[str, str]) -> dict[str, Any]:
         label = f"{_cut(words, 26)}: {_cut(term, 30)}{_cut(beside, 20)}"
     return {
         "label": label,
+        "head": f"{words}: {term}",
+        "beside": beside.removeprefix(" · "),
         "effect": f"{words}: {term}{beside}",
         "role": str(row["role"]),
         "method": method,
@@ -78,6 +81,21 @@ def _row(row: dict[Any, Any], titles: dict[str, str]) -> dict[str, Any]:
         "adjusted": as_float(row["p_adjusted"]),
         "note": str(row["flags"]),
     }
+
+
+def _below(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Let a row below the declared one of the same estimate say only what differs."""
+    heads: set[str] = set()
+    made = []
+    for row in rows:
+        head, beside = row.pop("head"), row.pop("beside")
+        if head in heads:
+            short = beside or row["label"]
+        else:
+            short = head if len(head) <= _WIDE and len(row["label"]) > len(head) else row["label"]
+        heads.add(head)
+        made.append({**row, "label": f"{short}{_APART}{row['label']}"})
+    return made
 
 
 def _cut(text: str, n: int) -> str:

@@ -21,6 +21,7 @@ from connectrial.report.identifiers import without_hidden
 from connectrial.report.libraries import library_scripts
 from connectrial.report.live import live_scripts, live_styles
 from connectrial.report.live_people import mark_numbers, number_people
+from connectrial.report.methods import said
 from connectrial.report.panel import Panel, figure_name, slug
 from connectrial.report.sections import BUILDERS, build_section, section_forms, section_panels
 from connectrial.report.source import stand_ins, without_marks
@@ -243,5 +244,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"svg": _svg, "tsv": _link, "slug": slug, "gt": _table}
+    environment.filters |= {"svg": _svg, "tsv": _link, "slug": slug, "gt": _table, "said": said}
     return environment
