@@ -12,7 +12,8 @@ from connectrial.figures.brains import cortex, on_cortex, plot_systems
 from connectrial.figures.charts import chart_concentration, chart_course, chart_waterfall
 from connectrial.figures.waterfall import plot_waterfall
 from connectrial.report.cells import Cell, Table
-from connectrial.report.clinical_panels import endpoint_strip, infusion_days, rule_words
+from connectrial.report.clinical_panels import infusion_days
+from connectrial.report.endpoint_panels import endpoint_strip, rule_words
 from connectrial.report.gt_tables import table_html
 from connectrial.report.libraries import niivue_script
 from connectrial.report.live import chart

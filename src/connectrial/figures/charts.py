@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pandas as pd
 
 from connectrial.figures.exposure import dose_levels
-from connectrial.figures.numbers import term_words
 from connectrial.figures.palette import FAINT, INK, LEVELS, MUTED, level_colours
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def chart_course(
         x = alt.X("visit:N", sort=list(visits), title=None, axis=alt.Axis(labelAngle=0))
     y = alt.Y("score:Q", title=scale, scale=alt.Scale(zero=False))
     colour = _colour(names)
-    person = _pointed()
+    person = pointed_person()
     tips = [alt.Tooltip("person:N"), alt.Tooltip("visit:N"), alt.Tooltip("score:Q", format=".4~g")]
     lines = (
         alt.Chart(own)
@@ -196,7 +195,7 @@ def chart_waterfall(
                     axis=alt.Axis(labels=False, ticks=False)),
             y=alt.Y("change:Q", title=f"change of {scale} (%)"),
             color=_colour(names),
-            opacity=alt.condition(pointed := _pointed(), alt.value(1), alt.value(0.8)),
+            opacity=alt.condition(pointed := pointed_person(), alt.value(1), alt.value(0.8)),
             tooltip=["person:N", "level:N", alt.Tooltip("change:Q", title="percent change", format=".1f")],
         )
         .add_params(pointed)
@@ -254,7 +253,7 @@ def chart_concentration(
     )
     at = alt.Tooltip("hours:Q", title="days" if in_days else "hours")
     tips = ["person:N", at, "level:Q", *(["dose:N"] if len(names) > 1 else [])]
-    thin: Any = alt.condition(pointed := _pointed(), alt.value(LEVELS[0]), alt.value(MUTED))
+    thin: Any = alt.condition(pointed := pointed_person(), alt.value(LEVELS[0]), alt.value(MUTED))
     x = alt.X("hours:Q", title="days from the first dose" if in_days else "hours")
     y = alt.Y("level:Q", title="plasma ketamine (ng/ml)")
     layers: list[Any] = []
@@ -304,57 +303,6 @@ def chart_concentration(
     return _sized(_layered(layers), words, height=280)
 
 
-def chart_association(points: pd.DataFrame, *, words: Mapping[str, str]) -> alt.ConcatChart:
-    """Chart what goes with what over people, one panel per term, one person marked in all.
-
-    Parameters
-    ----------
-    points : pandas.DataFrame
-        Columns ``subject``, ``term``, ``x``, ``y``, ``x_name``, ``y_name``.
-    words : mapping of str to str
-        Term -> coefficient with interval and p, for the panel's title.
-    """
-    import altair as alt
-
-    pointed = _pointed()
-    # What all panels have in common is made once, and the choice of a person named above them all:
-    # altair would copy and compare them over and over, for longer than it takes to draw the figure.
-    any_dots = (
-        alt.Chart()
-        .mark_circle(color=LEVELS[0])
-        .encode(
-            size=alt.condition(pointed, alt.value(190), alt.value(48)),
-            opacity=alt.condition(pointed, alt.value(1), alt.value(0.65)),
-            tooltip=[
-                "person:N",
-                alt.Tooltip("x:Q", format=".4~g"),
-                alt.Tooltip("y:Q", format=".4~g"),
-            ],
-        )
-    )
-    any_line = alt.Chart().transform_regression("x", "y").mark_line(color=INK, strokeWidth=1.4)
-    panels: list[Any] = []
-    views: list[str] = []
-    for term, here in points.groupby("term", sort=False):
-        own = here.rename(columns={"subject": "person"})[["person", "x", "y"]]
-        names = here.iloc[0]
-        x = alt.X("x:Q", title=str(names["x_name"]), scale=alt.Scale(zero=False),
-                  axis=alt.Axis(tickCount=4))  # fmt: skip
-        y = alt.Y("y:Q", title=str(names["y_name"]), scale=alt.Scale(zero=False))
-        title = alt.TitleParams(term_words(term, "correlation"), subtitle=words.get(str(term), ""))
-        views.append(f"view_{len(views)}")
-        dots = any_dots.encode(x=x, y=y).properties(name=views[-1])
-        panels.append(
-            alt.layer(any_line.encode(x=x, y=y), dots, data=own).properties(
-                width=220, height=190, title=title
-            )
-        )
-    words_ = f"{len(panels)} scatter plots, one for each term"
-    made: alt.ConcatChart = alt.concat(*panels, columns=3).properties(description=words_)
-    made.params = [chosen_in(pointed, views)]
-    return made
-
-
 def _colour(names: Sequence[str]) -> Any:  # noqa: ANN401 - altair's channel
     import altair as alt
 
@@ -383,7 +331,7 @@ def chosen_in(choice: Any, views: Sequence[str]) -> Any:  # noqa: ANN401 - altai
     return alt.TopLevelSelectionParameter(name=selected.name, select=selected.select, views=views)
 
 
-def _pointed() -> Any:  # noqa: ANN401 - altair's parameter
+def pointed_person() -> Any:  # noqa: ANN401 - altair's parameter
     """Return the choice of the person that is pointed at, the same one in all panels of a chart."""
     import altair as alt
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectrial.figures.charts import chart_association
+from connectrial.figures.association_chart import chart_association
 from connectrial.figures.numbers import MINUS, as_float, format_p, term_words
 from connectrial.figures.scatter import plot_scatter
 from connectrial.report.live import chart

@@ -11,7 +11,7 @@ from connectrial.figures.numbers import name_words, term_words
 from connectrial.plan.processing import processing_sentences
 from connectrial.report.cells import adjustment_words
 from connectrial.report.citing import cited, references_by_key
-from connectrial.report.clinical_panels import rule_words, when_words
+from connectrial.report.endpoint_panels import rule_words, when_words
 from connectrial.report.source import family_alpha, table
 from connectrial.results import Results
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from connectrial.figures.numbers import as_float, format_count
-from connectrial.report.clinical_panels import rule_words, when_words
+from connectrial.report.endpoint_panels import rule_words, when_words
 from connectrial.report.source import included_people, number_of_scans, table
 from connectrial.report.verdict import verdict_sentences, verdict_summary
 from connectrial.results import Results

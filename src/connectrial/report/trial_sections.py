@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from connectrial.report import clinical_panels, trial_panels, trial_tables
+from connectrial.report import clinical_panels, endpoint_panels, trial_panels, trial_tables
 from connectrial.report.association_panel import association_panel
 from connectrial.report.blocks import (
     Block,
@@ -211,7 +211,7 @@ def clinical_section(results: Results) -> Section | None:
     blocks = blocks if courses else []
     blocks += figure_block(clinical_panels.waterfall_panel(results))
     blocks += figure_block(clinical_panels.rates_panel(results))
-    blocks += clinical_panels.endpoint_table(results)
+    blocks += endpoint_panels.endpoint_table(results)
     shown = ("score", "response", "arms", "correlation", "time to event", "volumes")
     done = [one for one in results.analyses if one.what in shown]
     done = [one for one in done if len(one.estimates) or one.notes]

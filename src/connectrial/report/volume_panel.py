@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from connectrial.figures.charts import chart_association
+from connectrial.figures.association_chart import chart_association
 from connectrial.figures.numbers import MINUS, format_p
 from connectrial.figures.scatter import plot_scatter
 from connectrial.report.live import chart

@@ -20,15 +20,14 @@ from connectrial.run.crossing import (
 )
 from connectrial.run.model_rows import (
     contrast_rows,
-    describe_design,
     estimate_rows,
     fit_planned,
     lacking_main_effects,
-    methods_sentence,
     model_means,
     sensitivity_rows,
     singular_words,
 )
+from connectrial.run.model_words import describe_design, methods_sentence
 from connectrial.run.variance_rows import with_variance_intervals
 from connectrial.stats.compare import compare_groups
 from connectrial.stats.reliability import icc, repeatability

@@ -26,6 +26,7 @@ from connectrial.run.analysing import (
     analyse_score,
     failed,
 )
+from connectrial.run.batch_rows import batch_table
 from connectrial.run.clinical import analyse_arms, analyse_times, analyse_volumes
 from connectrial.run.correlating import analyse_correlation
 from connectrial.run.diagnosing import diagnose_primary
@@ -41,7 +42,7 @@ from connectrial.run.motion_effects import analyse_motion, wants_qc_fc
 from connectrial.run.participant import Progress
 from connectrial.run.profiling import analyse_profile
 from connectrial.run.quality_tables import quality_table, region_table, ruled_out
-from connectrial.run.quality_tests import analyse_quality, batch_table
+from connectrial.run.quality_tests import analyse_quality
 from connectrial.run.responding import analyse_response, analyse_treatments
 from connectrial.run.retesting import analyse_edge_reliability, retested_places
 from connectrial.run.safety import analyse_side_effects

@@ -12,19 +12,17 @@ import pandas as pd
 from connectrial.errors import ConnectrialError
 from connectrial.plan import Plan
 from connectrial.plan.crossover import with_treatments
-from connectrial.plan.quality_rules import batch_sessions
 from connectrial.results import QUALITY_DICTIONARY, REGION_DICTIONARY, Result, tidy
+from connectrial.run.batch_rows import batch_result
 from connectrial.run.model_rows import estimate_cells
 from connectrial.stats.association import correlate
-from connectrial.stats.exact import fisher_table
 from connectrial.stats.terms import fit_terms
 from connectrial.study import Study
 from connectrial.study_model_checks import term_variables
-from connectrial.trial.batches import cross_batches, is_inseparable
 from connectrial.trial.visits import CONTROLS
 
 #: Names of the analyses of quality, as results know them.
-TESTS, CHANGES, BATCHES = "Quality of the scans", "Motion and change of FC", "Batch"
+TESTS, CHANGES = "Quality of the scans", "Motion and change of FC"
 _REGIONAL = ("mean_signal", "sd_before", "sd_after", "tsnr")
 _LEVEL = 0.05
 _LOOK = "p < .05: look at it before FC"
@@ -68,7 +66,7 @@ def analyse_quality(
     if values["mean_fd_mm"].notna().any():
         results.append(_changes(plan, values, visit_fc))
     if plan.study.quality.batch is not None:
-        results.append(_batches(plan))
+        results.append(batch_result(plan))
     return [result for result in results if len(result.estimates)]
 
 
@@ -343,71 +341,3 @@ def _pairs(plan: Plan, values: pd.DataFrame) -> list[tuple[str, str]]:
         ]
     visits = [visit for visit in study.visits if (values["visit"] == visit).any()]
     return [(visits[0], later) for later in visits[1:]]
-
-
-def _batches(plan: Plan) -> Result:
-    """Cross scanner, site or version with visit, arm and group."""
-    column = str(plan.study.quality.batch)
-    sessions = batch_sessions(plan.study, plan.survey, plan.people.scans, plan.people.subjects)
-    rng = np.random.default_rng(plan.study.study.seed)
-    rows = []
-    for factor in ("visit", "arm", "group"):
-        if factor not in sessions:
-            continue
-        unit = "sessions" if factor == "visit" else "people"
-        counts = cross_batches(sessions, by=factor, unit=unit)
-        if min(counts.shape) < 2:
-            continue
-        p = fisher_table(counts.to_numpy(), rng=rng)
-        flags = ["sessions are counted as if independent" if factor == "visit" else ""]
-        if is_inseparable(counts):
-            flags.append(f"completely confounded: no model separates {factor} from {column}")
-        elif p < _LEVEL:
-            flags.append(f"p < .05: {column} goes with {factor}; put it into the model")
-        known = sessions.dropna(subset=["batch", factor])
-        rows.append(
-            {
-                "analysis": BATCHES,
-                "role": "quality",
-                "kind": "count",
-                "analysis_set": "analysed sessions",
-                "outcome": column,
-                "term": f"{column} by {factor}",
-                "estimate": float(counts.to_numpy().sum()),
-                "unit": unit,
-                "statistic_name": "Fisher's exact test",
-                "declared": True,
-                "alternative": "two-sided",
-                "p": p,
-                "n_subjects": known["subject"].nunique(),
-                "n_observations": len(known),
-                "flags": "; ".join(flag for flag in flags if flag),
-            }
-        )
-    return Result(
-        name=BATCHES,
-        title=f"{column}: does it go with visit or arm?",
-        role="quality",
-        what="quality",
-        outcome=column,
-        estimates=tidy(rows),
-        methods=f"Whether {column} goes with visit, arm or group was tested by Fisher's exact test "
-        "(tables beyond two by two by drawing tables with the same margins).",
-    )
-
-
-def batch_table(plan: Plan) -> pd.DataFrame:
-    """Return how many analysed sessions each batch has at each level of visit, arm and group."""
-    if plan.study.quality.batch is None:
-        return pd.DataFrame()
-    sessions = batch_sessions(plan.study, plan.survey, plan.people.scans, plan.people.subjects)
-    tables = []
-    for factor in ("visit", "arm", "group"):
-        if factor in sessions:
-            counts = cross_batches(sessions, by=factor, unit="sessions")
-            long = counts.rename_axis(index="level").reset_index().assign(factor=factor)
-            tables.append(
-                long.melt(id_vars=["factor", "level"], var_name="batch", value_name="n_sessions")
-            )
-    together = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-    return together.astype({"level": "str"}) if len(together) else together
