@@ -10,7 +10,7 @@ import pytest
 from connectrial.report.blocks import figure_block
 from connectrial.report.cells import estimates_table, plain_table
 from connectrial.report.citing import cited
-from connectrial.report.clinical_panels import endpoint_table
+from connectrial.report.endpoint_panels import endpoint_table
 from connectrial.report.methods import methods_text, said
 from connectrial.report.panel import Panel
 from connectrial.report.results_text import results_text
