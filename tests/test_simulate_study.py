@@ -360,6 +360,10 @@ def test_bprs_against_change_of_siegel_2021(siegel):
     assert (row["n_subjects"], row["df"]) == (22, 20)
     assert row["p"] == pytest.approx(0.0095, abs=5e-4)
     assert results["BPRS positive and MADRS, week 8"].estimates.query("declared")["p"].notna().all()
+    # The score is a variable of people, which has no unit; its change has that of the scale.
+    points = results.tables["associations"].query("analysis == 'BPRS positive and MADRS, day 1'")
+    assert set(points["x_name"]) == {"bprs positive change"} or print(set(points["x_name"]))
+    assert len(points) == 22
 
 
 def test_enantiomers_add_up_to_what_is_correlated(siegel):

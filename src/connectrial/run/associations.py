@@ -48,7 +48,11 @@ def _exposure(plan: Plan, one: PlannedAnalysis, visit_fc: pd.DataFrame) -> list[
     change = change_of(one, response, visit_fc)
     term = f"{response.measure} ~ change {response.baseline} to {response.visit}"
     what = response.scale or one.outcome
-    measure = next(item for item in section.measure if item.name == response.measure)
+    # One of [[exposure.measure]], or of [variables.*], whose unit nobody states.
+    units = {item.name: unit_of(item) for item in section.measure}
+    measure = response.measure.replace("_", " ")
+    if units.get(response.measure):
+        measure += f" ({units[response.measure]})"
     scale = plan.study.scales.get(response.scale) if response.scale else None
     unit = FC_UNIT if response.scale is None else (scale.unit if scale is not None else "")
     return [
@@ -58,7 +62,7 @@ def _exposure(plan: Plan, one: PlannedAnalysis, visit_fc: pd.DataFrame) -> list[
             people.index.to_series(),
             people[response.measure],
             change,
-            f"{response.measure.replace('_', ' ')} ({unit_of(measure)})",
+            measure,
             f"change of {what}" + (f" ({unit})" if unit else ""),
         )
     ]
