@@ -205,6 +205,7 @@ def plot(rows: list[dict[str, object]], folder: Path) -> Path:
     over_edges = [one for one in rows if one["design"] == "edges" and one["people"] == 500]
     columns = (("scans", {"100 parcels": over_scans, "394 parcels, every edge": over_people}),
                ("edges", {"2,000 scans, every edge": over_edges}))  # fmt: skip
+    seconds = (20, 50, 100, 200, 500, 1000)
     for at, (x, series) in enumerate(columns):
         for colour, (name, mine) in zip(("#0072B2", "#D55E00"), series.items(), strict=False):
             mine = sorted(mine, key=lambda one: one[x])
@@ -217,6 +218,12 @@ def plot(rows: list[dict[str, object]], folder: Path) -> Path:
                 axes[1, at].plot(places, peak, style, marker="o", color=colour)
         axes[0, at].set(xscale="log", yscale="log", ylabel="CPU time (s)")
         axes[1, at].set(xscale="log", xlabel=x, ylabel="peak of a process (MB)")
+        measured = sorted({one[x] for mine in series.values() for one in mine})
+        for one in axes[:, at]:  # powers of ten would say less than what was measured
+            one.set_xticks(measured, [f"{n:,}" for n in measured])
+            one.set_xticks([], minor=True)
+        axes[0, at].set_yticks(seconds, [f"{n:,}" for n in seconds])
+        axes[0, at].set_yticks([], minor=True)
         axes[1, at].set_ylim(bottom=0)
         axes[0, at].legend(fontsize=7, frameon=False)
     for one in axes.flat:
