@@ -153,10 +153,15 @@ def test_network_views_show_only_edges_that_pass():
     names = list(results.matrices["pre"].index)
     rng = np.random.default_rng(0)
     places = pd.DataFrame(rng.normal(size=(len(names), 3)) * 40, columns=["x_mm", "y_mm", "z_mm"])
-    parcels = places.assign(parcel=names, network="one")
-    known = replace(results, tables={**results.tables, "parcels": parcels})
-    blocks = network_blocks(known, "all edges")
-    assert [block.kind for block in blocks] == ["live", "figure", "figure"]
+    # Chords between networks need two of them.
+    for networks, kinds in (
+        (["one"], ["live", "figure"]),
+        (["one", "two"], ["live", "figure", "figure"]),
+    ):
+        parcels = places.assign(parcel=names, network=np.resize(networks, len(names)))
+        known = replace(results, tables={**results.tables, "parcels": parcels})
+        blocks = network_blocks(known, "all edges")
+        assert [block.kind for block in blocks] == kinds
     drawn = blocks[0].live.data
     passing = edges[edges["p_adjusted"] < 0.05]
     assert [(names[a], names[b]) for a, b, _ in drawn["edges"]] == list(
