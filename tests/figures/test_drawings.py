@@ -185,6 +185,17 @@ def test_quality_sets_visits_and_arms_apart_and_draws_the_limit():
     assert ([0, 1], [0.4, 0.4]) in _lines(ax)
 
 
+def test_many_columns_of_quality_are_counted_by_visit():
+    """Fourteen regions at eight visits: no room for 112 counts above the columns."""
+    regions, visits = [f"region {i}" for i in range(14)], [f"placebo {i} min" for i in range(8)]
+    rows = [(v, r, float(k)) for v in visits for r in regions for k in range(3)]
+    rows += [(visits[0], regions[0], 3.0)]
+    values = pd.DataFrame(rows, columns=["visit", "region", "tsnr"])
+    (ax,) = plot_quality(values, measure="tsnr", visits=visits, by="region", levels=regions).axes
+    counts = [text.get_text() for text in ax.texts]
+    assert counts == ["n = 3–4", *["n = 3"] * 7]
+
+
 def test_availability_shows_every_cell_once():
     """Counts in the legend are those of the table; blocks keep their people's order."""
     table = pd.DataFrame(

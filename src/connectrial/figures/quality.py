@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,6 +54,9 @@ def measure_words(text: str) -> str:
     names = MEASURES | _OTHER
     told = re.sub(r"[a-z]+(?:_[a-z]+)+", lambda one: names.get(one[0], one[0]), text)
     return re.sub(r"\bsd (?=before|after)", "SD ", name_words(told)).replace("tsnr", "tSNR")
+
+
+_MOST_COUNTED = 16  # columns above which a number each has room
 
 
 @styled
@@ -106,14 +109,15 @@ def plot_quality(
             marker=markers[name], alpha=0.6, linewidths=0,
         )  # fmt: skip
         ax.plot([x - 0.34, x + 0.34], [np.median(values)] * 2, color=INK, linewidth=1.6)
-        ax.text(x, 1.0, f"n = {len(values)}", transform=ax.get_xaxis_transform(), ha="center",
-                va="bottom", fontsize=7.5, color=MUTED)  # fmt: skip
+    for at, words in _counts(cells, places):
+        ax.text(at, 1.0, words, transform=ax.get_xaxis_transform(), ha="center", va="bottom",
+                fontsize=7.5, color=MUTED)  # fmt: skip
     if limit is not None:
         ax.axhline(limit, color="#d55e00", linewidth=1.1, linestyle=(0, (4, 2)))
         ax.annotate("limit", (1.0, limit), xycoords=("axes fraction", "data"), fontsize=8,
                     color="#d55e00", ha="left", va="center")  # fmt: skip
-    wide = 10 if len(places) > 3 else 18
-    names_below = [textwrap.fill(visit, wide) for visit in places]
+    wide = 18 if len(places) <= 3 else 10 if len(places) <= 6 else 8
+    names_below = [textwrap.fill(visit, wide, break_long_words=False) for visit in places]
     ax.set_xticks([float(np.mean(at)) for at in places.values()], names_below)
     ax.set_ylabel(MEASURES.get(measure, measure))
     ax.grid(axis="y")
@@ -123,6 +127,28 @@ def plot_quality(
     if shown:
         ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
     return figure_of(ax)
+
+
+def _counts(
+    cells: Sequence[tuple[str, str, np.ndarray]], places: Mapping[str, Sequence[float]]
+) -> list[tuple[float, str]]:
+    """Say how many scans each column holds, or each visit where columns leave no room for it."""
+    by_visit: dict[str, list[int]] = {}
+    for visit, _, values in cells:
+        by_visit.setdefault(visit, []).append(len(values))
+    if len(cells) <= _MOST_COUNTED:
+        return [
+            (x, f"n = {n}")
+            for visit, counts in by_visit.items()
+            for x, n in zip(places[visit], counts, strict=True)
+        ]
+    return [
+        (
+            float(np.mean(places[visit])),
+            f"n = {min(n)}" if min(n) == max(n) else f"n = {min(n)}–{max(n)}",
+        )
+        for visit, n in by_visit.items()
+    ]
 
 
 def _values(
