@@ -15,6 +15,7 @@ from connectrial.report.methods import methods_text, said
 from connectrial.report.panel import Panel
 from connectrial.report.results_text import results_text
 from connectrial.report.scan_views import person_views
+from connectrial.report.source import unit_of
 from connectrial.report.verdict import verdict_summary
 from connectrial.results import Result, Results, tidy
 from connectrial.trial.flow import NOT_ELIGIBLE, flow
@@ -360,3 +361,19 @@ def test_influence_on_dozens_of_coefficients_shows_those_that_move_most():
     )
     assert list(_moved_most(influence)["term"]) == terms[16:]
     assert len(_moved_most(influence.head(9))) == 9
+
+
+@pytest.mark.parametrize(
+    ("unit", "of_outcome"),
+    [
+        ("Fisher z", "Fisher z"),
+        ("Fisher z per unit of ketamine_ng_ml", "Fisher z"),
+        ("", "Fisher z"),
+    ],
+)
+def test_an_axis_has_the_unit_of_the_outcome_not_of_the_slope(unit, of_outcome):
+    result = Result(
+        name="A", title="A", role="primary", what="network FC", outcome="A",
+        estimates=tidy([_row(unit=unit)]),
+    )  # fmt: skip
+    assert unit_of(result) == of_outcome

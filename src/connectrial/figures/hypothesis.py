@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -155,7 +156,10 @@ def plot_change(
                 i + 0.2, estimate, yerr=[[estimate - low], [high - estimate]], fmt="none", ecolor=INK,
                 elinewidth=1.5, capsize=4, zorder=4,
             )  # fmt: skip
-    labels = [f"{name or 'everyone'}\nn = {n}" for name, n in zip(names, counts, strict=True)]
+    labels = [
+        f"{textwrap.fill(name, 14, break_long_words=False) or 'everyone'}\nn = {n}"
+        for name, n in zip(names, counts, strict=True)
+    ]
     ax.set_xticks(range(len(names)), labels)
     ax.set_xlim(-0.6, len(names) - 0.4)
     ax.set_title(f"change, {first} to {last}", fontsize=9.5)

@@ -256,9 +256,9 @@ def number_of_scans(results: Results) -> int:
 
 
 def unit_of(result: Result, default: str = "Fisher z") -> str:
-    """Return the unit of an analysis' estimates."""
+    """Return the unit of an analysis' outcome, which a slope has per unit of something."""
     units = [unit for unit in result.estimates["unit"] if isinstance(unit, str) and unit]
-    return units[0] if units else default
+    return units[0].partition(" per ")[0] if units else default
 
 
 def visit_days(results: Results) -> dict[str, float] | None:
