@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from scipy import stats
 from connectrial import load_results, load_study, plan_study, render_report, run_plan
 from connectrial.errors import StudyFileError
 from connectrial.report.methods import known_references
+from connectrial.run.exposing import _caution, _mean_row
 from connectrial.trial.exposure import exposure_summary
 from connectrial.trial.pharmacokinetics import simulate_concentration
 from tiny import STUDY, write_tiny
@@ -352,3 +354,21 @@ visit = "day 2"
     assert "'level': 'at visit' in a crossover needs [exposure] treatments" in found
     assert "'Mood': is not part of crossovers in this version" in found
     assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize(("kind", "randomised"), [("parallel", True), ("pre-post", False)])
+def test_only_a_parallel_trial_randomises_the_dose_with_the_arm(kind, randomised):
+    """Two cohorts of an open-label study are no arms that chance made."""
+    study = SimpleNamespace(
+        design=SimpleNamespace(kind=kind),
+        arms=SimpleNamespace(levels=("low", "high")),
+        exposure=SimpleNamespace(arms=()),
+    )
+    said = _caution(SimpleNamespace(study=study))
+    assert ("the dose was randomised with the arm" in said) is randomised
+
+
+def test_one_person_of_an_arm_has_no_spread():
+    one = SimpleNamespace(name="e", role="descriptive", analysis_set="", outcome="exposure")
+    (row,) = _mean_row(one, "peak, high", pd.Series([7.0]), "ng/ml", 1)
+    assert (row["estimate"], row["flags"]) == (7.0, "one person")

@@ -27,7 +27,6 @@ def association_panel(results: Results, result: Result) -> Panel | None:
     own = listed[listed["analysis"].astype(str) == result.name].dropna(subset=["x", "y"])
     if own.empty:
         return None
-    own = own.assign(x_name=own["x_name"].map(lambda name: _with_unit(results, str(name))))
     words = _words(result)
     terms = list(dict.fromkeys(own["term"].astype(str)))
     return Panel(
@@ -71,14 +70,3 @@ def _words(result: Result) -> dict[str, str]:
 def _r(value: object) -> str:
     """Print a correlation as papers do, to two decimals."""
     return f"{as_float(value):.2f}".replace("-", MINUS)
-
-
-def _with_unit(results: Results, name: str) -> str:
-    """Put the unit of a measure of exposure behind its name."""
-    for result in results.analyses:
-        if result.what != "exposure":
-            continue
-        for row in result.estimates.to_dict("records"):
-            if str(row["term"]).replace("_", " ") == name and row["unit"]:
-                return f"{name} ({row['unit']})"
-    return name

@@ -186,9 +186,9 @@ def _mean_row(
     if values.empty:
         return []
     n = len(values)
-    sd = float(values.std(ddof=1)) if n > 1 else float("nan")
     low, high = _digits(float(values.min())), _digits(float(values.max()))
-    flags = [f"SD {_digits(sd)}, range {low} to {high}"]
+    sd = _digits(float(values.std(ddof=1))) if n > 1 else ""
+    flags = [f"SD {sd}, range {low} to {high}" if n > 1 else "one person"]
     if n < n_people:
         flags.append(f"{n_people - n} people without it")
     return [
@@ -294,7 +294,7 @@ def correlate_exposure(plan: Plan, one: PlannedAnalysis, visit_fc: pd.DataFrame)
 
 def _caution(plan: Plan) -> str:
     """Say what of an exposure was randomised."""
-    if len(_dosed_arms(plan)) > 1:
+    if plan.study.design.kind == "parallel" and len(_dosed_arms(plan)) > 1:
         return (
             "the dose was randomised with the arm, differences of exposure within an arm were not, so "
             "this is an association"
