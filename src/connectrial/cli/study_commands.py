@@ -190,18 +190,23 @@ def report(
 
     Example: connectrial report results
     """
-    from connectrial.io.outputs import load_results
-    from connectrial.report.saving import save_report
-
     naming = naming_of(identifiers)
     check_jobs(n_jobs)
-    results = load_results(out)
-    console = open_console()
-    from connectrial.io.locks import claimed
+    from connectrial.report.processes import drawing_processes
 
-    with claimed(out):
-        page = save_report(results, out, identifiers=naming, pages=not no_pages, n_jobs=n_jobs)
-        print_where(console, page, out)
+    # They load their libraries while this process loads its own and reads the results.
+    with drawing_processes(n_jobs) as pools:
+        from connectrial.io.locks import claimed
+        from connectrial.io.outputs import load_results
+        from connectrial.report.saving import save_report
+
+        results = load_results(out)
+        console = open_console()
+        with claimed(out):
+            page = save_report(
+                results, out, identifiers=naming, pages=not no_pages, n_jobs=n_jobs, pools=pools
+            )
+            print_where(console, page, out)
 
 
 def schema() -> None:

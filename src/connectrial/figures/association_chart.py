@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from connectrial.figures.charts import chosen_in, pointed_person
+from connectrial.figures.charts import by_choice, chosen_in, pointed_person
 from connectrial.figures.numbers import term_words
 from connectrial.figures.palette import INK, LEVELS
 
@@ -34,10 +34,10 @@ def chart_association(points: pd.DataFrame, *, words: Mapping[str, str]) -> alt.
         alt.Chart()
         .mark_circle(color=LEVELS[0])
         .encode(
-            size=alt.condition(pointed, alt.value(190), alt.value(48)),
-            opacity=alt.condition(pointed, alt.value(1), alt.value(0.65)),
+            size=by_choice(alt.SizeValue, pointed, 190, 48),
+            opacity=by_choice(alt.OpacityValue, pointed, 1, 0.65),
             tooltip=[
-                "person:N",
+                alt.Tooltip("person:N"),
                 alt.Tooltip("x:Q", format=".4~g"),
                 alt.Tooltip("y:Q", format=".4~g"),
             ],

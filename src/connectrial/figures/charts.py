@@ -94,9 +94,9 @@ def chart_course(
         alt.Chart(own)
         .mark_line(point=alt.OverlayMarkDef(size=18), aria=False)
         .encode(
-            x=x, y=y, color=colour, detail="person:N", tooltip=tips,
-            strokeWidth=alt.condition(person, alt.value(3), alt.value(0.9)),
-            opacity=alt.condition(person, alt.value(1), alt.value(0.4)),
+            x=x, y=y, color=colour, detail=alt.Detail("person:N"), tooltip=tips,
+            strokeWidth=by_choice(alt.StrokeWidthValue, person, 3, 0.9),
+            opacity=by_choice(alt.OpacityValue, person, 1, 0.4),
         )
         .add_params(person)
     )  # fmt: skip
@@ -107,7 +107,7 @@ def chart_course(
         layers.append(
             alt.Chart(bar)
             .mark_rect(color=LEVELS[1], opacity=0.22)
-            .encode(x=x, x2="until:Q", tooltip=alt.Tooltip("what:N", title="shaded"))
+            .encode(x=x, x2=alt.X2("until:Q"), tooltip=alt.Tooltip("what:N", title="shaded"))
         )
     layers += [lines, *_means(means, names, visits, days if true_to_time else None, x, colour)]
     # True to time, a visit with a scan and no score has its place too.
@@ -118,7 +118,9 @@ def chart_course(
         layers.append(
             alt.Chart(marks)
             .mark_point(shape="triangle-up", size=70, filled=True, color=INK)
-            .encode(x=x, y=alt.value("height"), tooltip=["what:N", "visit:N"])
+            .encode(
+                x=x, y=alt.value("height"), tooltip=[alt.Tooltip("what:N"), alt.Tooltip("visit:N")]
+            )
         )
     words = f"{scale} of {own['person'].nunique()} people over visits"
     return _sized(_layered(layers), words, height=300)
@@ -155,7 +157,7 @@ def _means(
     ]  # fmt: skip
     base = alt.Chart(own)
     bars = base.mark_rule(strokeWidth=2.4).encode(
-        x=x, y=alt.Y("ci_low:Q"), y2="ci_high:Q", color=colour
+        x=x, y=alt.Y("ci_low:Q"), y2=alt.Y2("ci_high:Q"), color=colour
     )
     line = base.mark_line(strokeWidth=2.6).encode(x=x, y=alt.Y("estimate:Q"), color=colour)
     dots = base.mark_point(size=85, filled=True, opacity=1).encode(
@@ -195,15 +197,18 @@ def chart_waterfall(
                     axis=alt.Axis(labels=False, ticks=False)),
             y=alt.Y("change:Q", title=f"change of {scale} (%)"),
             color=_colour(names),
-            opacity=alt.condition(pointed := pointed_person(), alt.value(1), alt.value(0.8)),
-            tooltip=["person:N", "level:N", alt.Tooltip("change:Q", title="percent change", format=".1f")],
+            opacity=by_choice(alt.OpacityValue, pointed := pointed_person(), 1, 0.8),
+            tooltip=[
+                alt.Tooltip("person:N"), alt.Tooltip("level:N"),
+                alt.Tooltip("change:Q", title="percent change", format=".1f"),
+            ],
         )
         .add_params(pointed)
     )  # fmt: skip
     layers: list[Any] = [bars]
     if threshold is not None:
         line = alt.Chart(pd.DataFrame([{"change": -threshold}]))
-        layers.append(line.mark_rule(strokeDash=[5, 3], color=INK).encode(y="change:Q"))
+        layers.append(line.mark_rule(strokeDash=[5, 3], color=INK).encode(y=alt.Y("change:Q")))
     return _sized(_layered(layers), f"Percent change of {scale} of {len(own)} people", height=260)
 
 
@@ -252,8 +257,10 @@ def chart_concentration(
         legend=alt.Legend(title=None, orient="top") if names != [_ALL] else None,
     )
     at = alt.Tooltip("hours:Q", title="days" if in_days else "hours")
-    tips = ["person:N", at, "level:Q", *(["dose:N"] if len(names) > 1 else [])]
-    thin: Any = alt.condition(pointed := pointed_person(), alt.value(LEVELS[0]), alt.value(MUTED))
+    tips = [alt.Tooltip("person:N"), at, alt.Tooltip("level:Q")]
+    tips += [alt.Tooltip("dose:N")] if len(names) > 1 else []
+    pointed = pointed_person()
+    thin = by_choice(alt.ColorValue, pointed, LEVELS[0], MUTED)
     x = alt.X("hours:Q", title="days from the first dose" if in_days else "hours")
     y = alt.Y("level:Q", title="plasma ketamine (ng/ml)")
     layers: list[Any] = []
@@ -264,16 +271,16 @@ def chart_concentration(
             / scale_h
         )
         layers.append(
-            alt.Chart(bars).mark_rect(color=LEVELS[1], opacity=0.16).encode(x=x, x2="end:Q")
+            alt.Chart(bars).mark_rect(color=LEVELS[1], opacity=0.16).encode(x=x, x2=alt.X2("end:Q"))
         )
     layers.append(
         alt.Chart(own)
         .mark_line(aria=False)
         .encode(
-            x=x, y=y, detail="person:N", tooltip=tips,
+            x=x, y=y, detail=alt.Detail("person:N"), tooltip=tips,
             color=by_dose if len(names) > 1 else thin,
-            opacity=alt.condition(pointed, alt.value(1), alt.value(0.35)),
-            strokeWidth=alt.condition(pointed, alt.value(2.4), alt.value(0.8)),
+            opacity=by_choice(alt.OpacityValue, pointed, 1, 0.35),
+            strokeWidth=by_choice(alt.StrokeWidthValue, pointed, 2.4, 0.8),
         )
         .add_params(pointed)
     )  # fmt: skip
@@ -292,13 +299,17 @@ def chart_concentration(
         layers.append(
             alt.Chart(points)
             .mark_point(size=26, filled=True, color=LEVELS[0], opacity=0.75)
-            .encode(x=x, y=y, tooltip=["person:N", at, alt.Tooltip("level:Q", title="measured")])
+            .encode(
+                x=x,
+                y=y,
+                tooltip=[alt.Tooltip("person:N"), at, alt.Tooltip("level:Q", title="measured")],
+            )
         )
     if scans_h:
         hours = [value / scale_h for value in scans_h.values()]
         visits = pd.DataFrame({"visit": list(scans_h), "hours": hours})
         rule = alt.Chart(visits).mark_rule(strokeDash=[2, 2], color=MUTED)
-        layers.append(rule.encode(x=x, tooltip=["visit:N", at]))
+        layers.append(rule.encode(x=x, tooltip=[alt.Tooltip("visit:N"), at]))
     words = f"Modelled concentrations of {own['person'].nunique()} people"
     return _sized(_layered(layers), words, height=280)
 
@@ -312,6 +323,17 @@ def _colour(names: Sequence[str]) -> Any:  # noqa: ANN401 - altair's channel
         scale=alt.Scale(domain=list(names), range=[colours[name] for name in names]),
         legend=_legend(names),
     )
+
+
+def by_choice(kind: Any, chosen: Any, yes: object, no: object) -> Any:  # noqa: ANN401 - altair's
+    """Return a channel of one value for what is chosen, and of another for the rest.
+
+    A channel that is named, here and wherever charts are made, spares altair the search for its
+    kind among all that it knows: 10 ms each time, a third of what a chart costs.
+    """
+    import altair as alt
+
+    return kind(**alt.condition(chosen, alt.value(yes), alt.value(no)))
 
 
 def _legend(names: Sequence[str]) -> Any:  # noqa: ANN401 - altair's legend

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from connectrial.figures.charts import chosen_in
+from connectrial.figures.charts import by_choice, chosen_in
 from connectrial.figures.palette import INK, LEVELS, MUTED, ROLE_COLOURS, swarm
 
 if TYPE_CHECKING:
@@ -107,22 +107,23 @@ def _panel(
         base = base.transform_calculate(level=chosen)
         colour: Any = alt.Color("level:N", scale=_scale(factors), legend=_legend(own, factors))
     else:
-        colour = alt.value(LEVELS[0])
-    tips: list[Any] = ["person:N", "session:N", "visit:N", alt.Tooltip("value:Q", format=".4~g")]
-    tips += ["level:N"] if factors else []
+        colour = alt.ColorValue(LEVELS[0])
+    tips: list[Any] = [alt.Tooltip(f"{name}:N") for name in ("person", "session", "visit")]
+    tips.append(alt.Tooltip("value:Q", format=".4~g"))
+    tips += [alt.Tooltip("level:N")] if factors else []
     dots = base.mark_circle().encode(
         x=alt.X("visit:N", sort=list(visits), title=None, axis=alt.Axis(**_below(visits))),
         y=alt.Y("value:Q", title=_lines(title), scale=alt.Scale(zero=False)),
         xOffset=alt.XOffset("aside:Q", scale=alt.Scale(domain=[-22, 22])),
         color=colour,
-        size=alt.condition(pointed, alt.value(170), alt.value(26)),
-        opacity=alt.condition(pointed, alt.value(1), alt.value(0.6)),
+        size=by_choice(alt.SizeValue, pointed, 170, 26),
+        opacity=by_choice(alt.OpacityValue, pointed, 1, 0.6),
         tooltip=tips,
     )
     layers: list[Any] = [dots.properties(name=view)]
     if limit is not None:
         line = alt.Chart(pd.DataFrame([{"value": limit}]))
-        layers.append(line.mark_rule(strokeDash=[5, 3], color=LEVELS[5]).encode(y="value:Q"))
+        layers.append(line.mark_rule(strokeDash=[5, 3], color=LEVELS[5]).encode(y=alt.Y("value:Q")))
     return alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT)
 
 
@@ -210,9 +211,9 @@ def chart_forest(rows: pd.DataFrame, *, unit: str) -> alt.LayerChart:
         scale=alt.Scale(domain=roles, range=[ROLE_COLOURS.get(one, MUTED) for one in roles]),
         legend=alt.Legend(title=None, orient="top", columns=2),  # a phone has room for two
     )
-    faint = alt.condition("datum.declared", alt.value(1), alt.value(0.6))
+    faint = by_choice(alt.OpacityValue, "datum.declared", 1, 0.6)
     tips = [
-        alt.Tooltip("effect:N"), "role:N",
+        alt.Tooltip("effect:N"), alt.Tooltip("role:N"),
         alt.Tooltip("estimate:Q", format=".3~g"), alt.Tooltip("low:Q", title="from", format=".3~g"),
         alt.Tooltip("high:Q", title="to", format=".3~g"), alt.Tooltip("df:Q", format=".1f"),
         alt.Tooltip("method:N", title="df method"), alt.Tooltip("p:Q", format=".2~g"),
@@ -223,14 +224,16 @@ def chart_forest(rows: pd.DataFrame, *, unit: str) -> alt.LayerChart:
             "low:Q", title=f"estimate ({unit})" if unit else "estimate",
             axis=alt.Axis(tickCount=5),  # few enough that none is dropped, zero least of all
         ),
-        x2="high:Q", color=colour, opacity=faint, tooltip=tips,
+        x2=alt.X2("high:Q"), color=colour, opacity=faint, tooltip=tips,
     )  # fmt: skip
     dots = base.mark_point(size=62, filled=True).encode(
         y=y, x=alt.X("estimate:Q"), color=colour, opacity=faint, tooltip=tips,
-        shape=alt.condition("datum.declared", alt.value("circle"), alt.value("diamond")),
+        shape=by_choice(alt.ShapeValue, "datum.declared", "circle", "diamond"),
     )  # fmt: skip
     zero = alt.Chart(pd.DataFrame([{"estimate": 0.0}])).mark_rule(strokeDash=[4, 3], color=INK)
-    chart: Any = alt.layer(zero.encode(x="estimate:Q"), span, dots).add_params(role, own, words)
+    chart: Any = alt.layer(zero.encode(x=alt.X("estimate:Q")), span, dots).add_params(
+        role, own, words
+    )
     made: alt.LayerChart = chart.properties(
         width="container",
         # A step instead would make Vega-Lite warn of the width, which follows its container.

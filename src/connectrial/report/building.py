@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import Thread
@@ -42,13 +42,12 @@ _DEAR = (
     "effects_section",
     "matrices_section",
 )
-_MOST_PROCESSES = 4  # more would each load their libraries for a section or two
 #: Objects after which Python looks for garbage; figures hold few loops and millions of objects.
 _MANY_OBJECTS = 200_000
 
 
 def drawn_sections(
-    results: Results, *, shelf: Shelf | None = None, n_jobs: int = 1
+    results: Results, *, shelf: Shelf | None = None, pools: Sequence[Executor] = ()
 ) -> list[Section]:
     """Build every section that has something to show, and draw its figures.
 
@@ -58,8 +57,8 @@ def drawn_sections(
         What was found, as the page shows it.
     shelf : Shelf, optional
         Where figures and their data are saved; without, nothing is written.
-    n_jobs : int
-        Processes, this one included; -1 takes all cores.
+    pools : sequence of concurrent.futures.Executor
+        Of :func:`~connectrial.report.processes.drawing_processes`, which work beside this process.
 
     Returns
     -------
@@ -73,40 +72,36 @@ def drawn_sections(
     """
     numbers = number_people(results)
     with patient_collector():
-        built = _build(results, numbers, shelf, _processes(n_jobs))
+        built = _build(results, numbers, shelf, pools)
         sections = [section for section in built if section is not None]
         return offer_people(with_checklists(results, sections))
 
 
 def _build(
-    results: Results, numbers: Mapping[str, int], shelf: Shelf | None, n_processes: int
+    results: Results, numbers: Mapping[str, int], shelf: Shelf | None, pools: Sequence[Executor]
 ) -> list[Section | None]:
     places = range(len(BUILDERS))
-    if n_processes == 1:
+    if not pools:
         return [_drawn_section(results, numbers, shelf, place) for place in places]
-    from joblib.externals.loky import ProcessPoolExecutor
-
     built: list[Section | None] = [None for _ in places]
     names = [builder.__name__ for builder in BUILDERS]
     waiting = deque(sorted(places, key=lambda i: (*_dearness(names[i]), i)))
     failed: list[Exception] = []
-    pool = ProcessPoolExecutor(
-        max_workers=n_processes - 1, initializer=_hold, initargs=((results, numbers, shelf),)
-    )
     feeders = [
-        Thread(target=_feed, args=(pool, waiting, built, failed), daemon=True)
-        for _ in range(n_processes - 1)
+        # The first section is given here: that of brains goes where their library was loaded.
+        Thread(target=_feed, args=(pool, waiting.popleft(), waiting, built, failed), daemon=True)
+        for pool in pools
     ]
+    for pool, feeder in zip(pools, feeders, strict=True):
+        pool.submit(_hold, (results, numbers, shelf))
+        feeder.start()
     try:
-        for feeder in feeders:
-            feeder.start()
         while not failed and (place := _next(waiting)) is not None:
             built[place] = _drawn_section(results, numbers, shelf, place)
         for feeder in feeders:
             feeder.join()
     finally:
         waiting.clear()
-        pool.shutdown(wait=False)  # to wait for processes to end takes two seconds
     if failed:
         raise failed[0]
     return built
@@ -114,6 +109,7 @@ def _build(
 
 def _feed(
     pool: Executor,
+    first: int,
     waiting: deque[int],
     built: list[Section | None],
     failed: list[Exception],
@@ -121,9 +117,11 @@ def _feed(
     """Give one process of a pool a section after the other, until none is left."""
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
+    place: int | None = first
     try:
-        while not failed and (place := _next(waiting)) is not None:
+        while not failed and place is not None:
             built[place] = pool.submit(_held_section, place).result()
+            place = _next(waiting)
     except BrokenProcessPool:
         failed.append(
             MachineError(
@@ -144,14 +142,6 @@ def _next(waiting: deque[int]) -> int | None:
 
 def _dearness(name: str) -> tuple[int, int]:
     return (0, _DEAR.index(name)) if name in _DEAR else (1, 0)
-
-
-def _processes(n_jobs: int) -> int:
-    if n_jobs == -1:
-        from joblib import cpu_count
-
-        n_jobs = int(cpu_count())
-    return max(1, min(n_jobs, _MOST_PROCESSES))
 
 
 #: What a process of the pool works on, given to it once.

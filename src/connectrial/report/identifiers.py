@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -229,7 +230,7 @@ def _table(table: pd.DataFrame, change: Change) -> pd.DataFrame:
             if any(word != text for text, word in words.items()):
                 new[column] = cells.cat.rename_categories(words)
         elif cells.dtype == object or isinstance(cells.dtype, pd.StringDtype):
-            words = {one: change(one) for one in _unique(cells) if isinstance(one, str)}
+            words = {one: change(one) for one in _unique(cells)}
             if any(word != text for text, word in words.items()):
                 new[column] = cells.map(lambda one, words=words: _word(one, words))
     changed = table.assign(**{str(name): cells for name, cells in new.items()}) if new else table
@@ -238,11 +239,12 @@ def _table(table: pd.DataFrame, change: Change) -> pd.DataFrame:
     return changed.rename(columns=_renamed(change))
 
 
-def _unique(cells: pd.Series) -> list[Any]:
-    try:
-        return list(cells.dropna().unique())
-    except TypeError:  # lists in cells
-        return [one for one in cells if isinstance(one, str)]
+def _unique(cells: pd.Series) -> list[str]:
+    listed = cells.to_numpy(dtype=object).tolist()
+    # A third of the time of pandas' own, over all cells of all tables and three times.
+    with suppress(TypeError):  # lists in cells
+        listed = list(dict.fromkeys(listed))
+    return [one for one in listed if isinstance(one, str)]
 
 
 def _word(one: Any, words: Mapping[str, str]) -> Any:  # noqa: ANN401 - a cell of any table

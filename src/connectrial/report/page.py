@@ -29,6 +29,8 @@ from connectrial.report.tsv import tsv_link, tsv_text
 from connectrial.results import Results
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import pandas as pd
     from matplotlib.figure import Figure
 
@@ -58,7 +60,7 @@ def as_shown(results: Results) -> Results:
 
 
 def page_sections(
-    results: Results, *, shelf: Shelf | None = None, n_jobs: int = 1
+    results: Results, *, shelf: Shelf | None = None, pools: Sequence[Executor] = ()
 ) -> list[Section]:
     """Build and draw the sections of the page.
 
@@ -68,10 +70,10 @@ def page_sections(
         Of :func:`as_shown`.
     shelf : Shelf, optional
         Where figures and their data are saved.
-    n_jobs : int
-        Processes; -1 takes all cores.
+    pools : sequence of concurrent.futures.Executor
+        Of :func:`~connectrial.report.processes.drawing_processes`.
     """
-    return drawn_sections(results, shelf=shelf, n_jobs=n_jobs)
+    return drawn_sections(results, shelf=shelf, pools=pools)
 
 
 def render_sections(results: Results, sections: Sequence[Section]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import matplotlib as mpl
 
@@ -17,11 +19,16 @@ from connectrial.report.figure_files import Shelf
 from connectrial.report.identifiers import people_named, with_codes
 from connectrial.report.methods import known_references, methods_text
 from connectrial.report.page import as_shown, page_sections, render_sections
+from connectrial.report.processes import drawing_processes, load_in
 from connectrial.report.saving_pages import gather_pages, remove_pages, save_pages
 from connectrial.report.scan_links import with_pages
 from connectrial.report.scan_views import PEOPLE_FOLDER, SCANS_PAGE, pages_table
 from connectrial.report.sections import section_panels
+from connectrial.report.systems_panel import systems_placed
 from connectrial.results import Results
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 Identifiers = Literal["codes", "keep"]
 _SIMULATED = "Simulated data: no number here comes from a real person."
@@ -35,6 +42,7 @@ def save_report(
     identifiers: Identifiers = "codes",
     pages: bool = True,
     n_jobs: int = 1,
+    pools: Sequence[Executor] | None = None,
 ) -> Path:
     """Write the page, the figures with their data, and the methods text with its references.
 
@@ -52,6 +60,9 @@ def save_report(
         rated; without, those of an earlier run are removed.
     n_jobs : int
         Processes that draw the figures and make those pages; -1 takes all cores.
+    pools : sequence of concurrent.futures.Executor, optional
+        Processes for the figures that were started before, by
+        :func:`~connectrial.report.processes.drawing_processes`.
 
     Returns
     -------
@@ -68,6 +79,22 @@ def save_report(
     out = Path(output_dir)
     drawn = _drawn_before(out)
     remove_file(_note(out))
+    with drawing_processes(n_jobs) if pools is None else nullcontext(pools) as drawing:
+        if drawing and systems_placed(results):
+            load_in(drawing[0], "nilearn.plotting")  # for its first section, and seconds to load
+        return _save(results, out, drawn, identifiers, pages=pages, n_jobs=n_jobs, pools=drawing)
+
+
+def _save(
+    results: Results,
+    out: Path,
+    drawn: dict[str, str],
+    identifiers: Identifiers,
+    *,
+    pages: bool,
+    n_jobs: int,
+    pools: Sequence[Executor],
+) -> Path:
     files, codes = results.tables.get("scan_files"), {}
     if identifiers == "codes":
         codes = codes_for(out, people_named(results))
@@ -81,7 +108,7 @@ def save_report(
     else:
         remove_pages(out)
     shelf = Shelf(output_dir=out, simulated=bool(results.plan.get("simulated")), drawn=drawn)
-    sections = page_sections(results, shelf=shelf, n_jobs=n_jobs)
+    sections = page_sections(results, shelf=shelf, pools=pools)
     text = render_sections(results, sections)
     drawings = [panel.drawing for panel in section_panels(sections)]
     written = [path for drawing in drawings if drawing is not None for path in drawing.written]

@@ -17,6 +17,16 @@ from connectrial.results import Results
 Parts = list[tuple[str, list[str]]]
 
 
+_PLACE = ["x_mm", "y_mm", "z_mm"]
+
+
+def systems_placed(results: Results) -> bool:
+    """Say whether a table tells where the parcels of hypotheses are, so that they can be drawn."""
+    listed = table(results, "parcels")
+    known = listed is not None and {"parcel", "network", *_PLACE} <= set(listed.columns)
+    return known and bool(results.study.get("hypothesis"))
+
+
 def systems_panel(results: Results) -> Panel | None:
     """Draw the parcels of each hypothesis in a glass brain; None where nobody knows their places.
 
@@ -26,9 +36,9 @@ def systems_panel(results: Results) -> Panel | None:
         With the table ``parcels`` and its ``x_mm``, ``y_mm``, ``z_mm``.
     """
     listed = table(results, "parcels")
-    columns = ["x_mm", "y_mm", "z_mm"]
-    if listed is None or not {"parcel", "network", *columns} <= set(listed.columns):
+    if listed is None or not systems_placed(results):
         return None
+    columns = _PLACE
     places = listed.assign(parcel=listed["parcel"].astype(str)).set_index("parcel")
     xyz = places[columns].apply(pd.to_numeric, errors="coerce")
     places = places.assign(**{name: xyz[name] for name in columns})[xyz.notna().all(axis=1)]
