@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 
@@ -88,9 +89,15 @@ def try_on(version: str, wheel: Path, folder: Path) -> bool:
         if not call(program, *words):
             raise SystemExit(f"connectrial {' '.join(words)} said nothing")
     call(home / "bin" / "connectrial-bids-app", "--help")
+    # The whole way, from files to report, with whatever versions were resolved for this Python.
+    began = time.monotonic()
+    call(program, "demo", home / "demo", "--n-jobs", "1")
+    lasted = time.monotonic() - began
+    (page,) = (home / "demo").rglob("report.html")
     n = len(call(*uv, "pip", "list", "--python", python).splitlines()) - 2
     say(
-        f"{call(python, '--version')}: installed with {n} packages, {len(TRIED) + 1} commands tried"
+        f"{call(python, '--version')}: installed with {n} packages, {len(TRIED) + 1} commands tried; "
+        f"demo in {lasted:.0f} s, report of {page.stat().st_size / 1e6:.1f} MB"
     )
     return True
 
