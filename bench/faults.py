@@ -79,7 +79,7 @@ def one_message(process: subprocess.Popen[str], words: str) -> str:
     assert process.returncode == 2, (process.returncode, said)
     assert "Traceback" not in said, said
     assert words in said, said
-    return said.strip().splitlines()[-1]
+    return said.strip().splitlines()[-1].removeprefix("- ")
 
 
 def whole_or_absent(out: Path) -> None:
