@@ -253,6 +253,13 @@ def test_a_single_visit_leaves_least_squares_for_period_1(tmp_path):
     assert alone["p"] == pytest.approx(scipy.pvalue, rel=1e-9)
     low, high = scipy.confidence_interval(0.95)
     assert (alone["ci_low"], alone["ci_high"]) == pytest.approx((low, high), rel=1e-9)
+    # Means of the one visit by treatment, whose difference is the effect.
+    means = results["Default"].means.set_index("by")
+    assert set(zip(means["visit"], means["by_factor"], strict=True)) == {("hour 1", "treatment")}
+    effect = results["Default"].estimates.query("term == 'treatment[drug]' and declared")
+    difference = means.loc["drug", "estimate"] - means.loc["placebo", "estimate"]
+    assert difference == pytest.approx(effect["estimate"].iloc[0], rel=1e-9)
+    assert list(results.plan["systems"]["Default"]) == [p for p in PARCELS if "Default" in p]
 
 
 WRONG = {

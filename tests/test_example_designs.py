@@ -78,7 +78,7 @@ def test_time_course_and_doses_of_the_review_come_out(krystal):
     acute = rows[(rows["analysis"] == "High by concentration") & rows["declared"]]
     assert (acute.set_index("term").loc["ketamine_now", "estimate"]) > 0.15
     slopes = acute.set_index("term")["unit"]  # a slope is no difference of means
-    assert (slopes["ketamine_now"], slopes["Intercept"]) == ("mm per unit of ketamine_now", "mm")
+    assert (slopes["ketamine_now"], slopes["Intercept"]) == ("mm per ng/ml", "mm")
     assert "ILLUSTRATES A HYPOTHESIS" in plan.study.study.description
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from connectrial.figures.measures import listed_measures, measure_words
 from connectrial.report.blocks import figure_block
 from connectrial.report.cells import estimates_table, plain_table
 from connectrial.report.citing import cited
@@ -215,9 +216,6 @@ def test_baseline_and_periods_say_what_was_recorded():
 
 
 def test_unknown_measures_of_quality_are_named_once_and_in_words():
-    from connectrial.report.quality_sections import _words
-    from connectrial.run.quality_tests import _listed
-
     unknown = [
         "mean_dvars",
         "mean_std_dvars",
@@ -225,8 +223,8 @@ def test_unknown_measures_of_quality_are_named_once_and_in_words():
         "sd_before in dACC",
         "tsnr in sgACC",
     ]
-    assert _listed(unknown) == "DVARS, regions' SD before denoising, temporal SNR"
-    assert _words("sd_after in visual_cortex") == "SD after denoising in visual cortex"
+    assert listed_measures(unknown) == "DVARS, regions' SD before denoising, temporal SNR"
+    assert measure_words("sd_after in visual_cortex") == "SD after denoising in visual cortex"
 
 
 def test_exposures_of_several_doses_stand_side_by_side():
@@ -306,7 +304,7 @@ def test_a_system_and_its_edges_stand_in_one_pair_of_brackets_and_are_joined(mon
     def what(title: str) -> str:
         edges = SimpleNamespace(edges=[0] * 28, measure="mean", unit="Fisher z")
         plan = SimpleNamespace(title=title, edges=edges)
-        return analysing.analyse_network(plan, None, (), seed=1)
+        return analysing.analyse_network(plan, None, (), seed=1, units={})
 
     assert what("Default") == "Network FC of Default (mean Fisher z over 28 edges)"
     inside = what("Limbic (within)")
@@ -367,7 +365,7 @@ def test_influence_on_dozens_of_coefficients_shows_those_that_move_most():
     ("unit", "of_outcome"),
     [
         ("Fisher z", "Fisher z"),
-        ("Fisher z per unit of ketamine_ng_ml", "Fisher z"),
+        ("Fisher z per ng/ml", "Fisher z"),
         ("", "Fisher z"),
     ],
 )

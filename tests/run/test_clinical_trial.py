@@ -343,6 +343,21 @@ def test_safety_counts_people_by_arm_and_visit(parallel):
     assert set(results["Side effects"].estimates["role"]) == {"safety"}
 
 
+def test_severity_is_counted_by_arm(parallel):
+    """Bands of the MADRS (Snaith et al. 1986): 0 to 6, 7 to 19, 20 to 34, above."""
+    plan, results = parallel
+    subjects = plan.people.subjects.query("included").set_index("subject")
+    scores = plan.people.scores.query("scale == 'MADRS' and visit == 'week4'").dropna()
+    scores = scores.set_index("subject")["score"].reindex(subjects.index).dropna()
+    found = results.tables["severity"].query("scale == 'MADRS' and visit == 'week4'")
+    assert list(dict.fromkeys(found["arm"])) == ["placebo", "drug"]
+    for arm, rows in found.groupby("arm"):
+        own = scores[subjects.loc[scores.index, "arm"] == arm]
+        counts = np.histogram(own, bins=[0, 7, 20, 35, 61])[0]
+        assert rows["n_subjects"].tolist() == counts.tolist()
+        assert rows["percent"].sum() == pytest.approx(100)
+
+
 def test_volumes_are_shares_of_intracranial_volume(parallel):
     plan, results = parallel
     volumes = pd.read_csv(plan.study.dataset / "aseg.tsv", sep="\t").set_index("Measure:volume")

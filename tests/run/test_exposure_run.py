@@ -222,7 +222,7 @@ def test_the_report_shows_exposure_with_its_source(results, trial):
 def test_what_was_handled_is_noted(trial):
     notes = "\n".join(plan_study(load_study(trial)).warnings)
     assert "column 'S': 20 of 40 values below quantification count as half the limit" in notes
-    assert "1 people have no exposure from doses.tsv: no weight" in notes
+    assert "1 person has no exposure from doses.tsv: no weight" in notes
     # As sub-X, by which a page with codes knows whom it must not name.
     assert re.search(r"no weight .*: sub-\w+", notes)
     assert "a model of S-ketamine is used for racemic (total) ketamine" in notes

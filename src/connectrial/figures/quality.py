@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from connectrial.figures.numbers import name_words
+from connectrial.figures.measures import MEASURES
 from connectrial.figures.palette import (
     INK,
     MUTED,
@@ -25,36 +24,6 @@ from connectrial.figures.palette import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-#: Column of the quality table -> what the axis says; drawn in this order.
-MEASURES = {
-    "mean_fd_mm": "mean framewise displacement (mm)",
-    "share_fd_above": "frames above the limit of displacement (share)",
-    "kept_minutes": "kept data (minutes)",
-    "kept_fraction": "kept frames (share)",
-    "mean_dvars": "mean DVARS",
-    "mean_std_dvars": "mean standardised DVARS",
-    "median_tsnr": "median temporal SNR",
-    "remaining_df": "temporal degrees of freedom left",
-    "global_signal_sd_before": "SD of global signal before denoising (%)",
-    "global_signal_sd_after": "SD of global signal after denoising",
-    "median_edge_se": "median standard error of an edge (Fisher z)",
-    "n_weak_parcels": "weak parcels",
-}
-_OTHER = {
-    "max_fd_mm": "largest displacement (mm)",
-    "median_fd_mm": "median displacement (mm)",
-    "median_signal": "median signal level",
-    "min_coverage": "least coverage of a parcel",
-}
-
-
-def measure_words(text: str) -> str:
-    """Write names of measures inside a text for people: ``sd_after in limbic`` -> ``SD after in limbic``."""
-    names = MEASURES | _OTHER
-    told = re.sub(r"[a-z]+(?:_[a-z]+)+", lambda one: names.get(one[0], one[0]), text)
-    return re.sub(r"\bsd (?=before|after)", "SD ", name_words(told)).replace("tsnr", "tSNR")
-
 
 _MOST_COUNTED = 16  # columns above which a number each has room
 
@@ -77,7 +46,7 @@ def plot_quality(
     quality : pandas.DataFrame
         Columns ``visit``, `measure` and the factor `by`.
     measure : str
-        One of :data:`MEASURES`, or any numeric column.
+        One of :data:`connectrial.figures.measures.MEASURES`, or any numeric column.
     visits : sequence of str
         Visits in order.
     by : str, optional

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 CSS_PIXELS_PER_INCH = 104  # a little above the 96 of CSS, so that 8 pt are read with ease
 #: Nothing that changes from run to run: the same figure gives the same bytes.
 METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+#: Size of the letters of a mark, and the height of its strip as a multiple of it.
+MARK_POINTS, MARK_STRIP = 7.0, 1.5
 
 
 def draw_svg(figure: Figure, *, salt: str) -> str:
@@ -78,20 +80,35 @@ def figure_svg(figure: Figure, *, name: str, alt: str, drawn: str | None = None)
     return text.replace("<svg ", f'<svg {label} style="max-width: {width}px" ', 1)
 
 
-def with_mark(drawn: str, *, words: str) -> str:
-    """Write words into the lower right corner of an SVG document of :func:`draw_svg`."""
+def with_mark(drawn: str, *, words: str, size: float = MARK_POINTS) -> str:
+    """Write words on a strip of their own below an SVG drawing, in its lower right corner.
+
+    Parameters
+    ----------
+    drawn : str
+        A document of :func:`draw_svg`, or of :func:`alone`.
+    words : str
+        Escaped here.
+    size : float
+        Of the letters, in the drawing's own unit.
+    """
     found = _VIEW_BOX.search(drawn)
-    assert found is not None  # noqa: S101 - matplotlib always writes one
-    wide, tall = (float(one) for one in found.groups())
-    end = drawn.rindex("</svg>")
+    assert found is not None  # noqa: S101 - every drawing has one
+    left, top, wide, tall = (float(one) for one in found.groups())
+    strip = MARK_STRIP * size
+    start, rest = drawn[: found.start()], drawn[found.end() :]
+    start = _HEIGHT.sub(lambda high: f'height="{float(high[1]) + strip:g}pt"', start)
+    end = rest.rindex("</svg>")
     mark = (
-        f'<text x="{0.995 * wide:.2f}" y="{0.995 * tall - 1:.2f}" '
-        f'style="font: 7px sans-serif; text-anchor: end">{escape(words)}</text>\n'
+        f'<text x="{left + wide - 0.4 * size:.2f}" y="{top + tall + strip - 0.4 * size:.2f}" '
+        f'style="font: {size:g}px sans-serif; text-anchor: end">{escape(words)}</text>\n'
     )
-    return drawn[:end] + mark + drawn[end:]
+    box = f'viewBox="{left:g} {top:g} {wide:g} {tall + strip:g}"'
+    return f"{start}{box}{rest[:end]}{mark}{rest[end:]}"
 
 
-_VIEW_BOX = re.compile(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"')
+_VIEW_BOX = re.compile(r'viewBox="([-0-9.]+) ([-0-9.]+) ([0-9.]+) ([0-9.]+)"')
+_HEIGHT = re.compile(r'\bheight="([0-9.]+)pt"')
 
 
 def _identifier(name: str) -> str:

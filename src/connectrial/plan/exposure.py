@@ -66,6 +66,12 @@ def unit_of(measure: ExposureMeasureSection) -> str:
     return UNITS[measure.what]
 
 
+def slope_units(study: Study) -> dict[str, str]:
+    """Return the unit of every measure of exposure that has one, by the measure's name."""
+    measures = study.exposure.measure if study.exposure is not None else ()
+    return {one.name: unit_of(one) for one in measures if one.what != "average occupancy"}
+
+
 def plan_exposure(
     study: Study,
     survey: Survey,
@@ -233,8 +239,9 @@ def _note_missing(section: ExposureSection, reason: Mapping[str, str], notes: li
     for why in dict.fromkeys(reason.values()):
         who = [name for name, one in reason.items() if one == why]
         hint = " (name the column with weight, or give weight_kg)" if why == "no weight" else ""
+        lacking = "1 person has" if len(who) == 1 else f"{len(who)} people have"
         notes.append(
-            f"[exposure] {len(who)} people have no exposure from {section.regimen}: {why}{hint}: "
+            f"[exposure] {lacking} no exposure from {section.regimen}: {why}{hint}: "
             f"{', '.join(f'sub-{name}' for name in who[:12])}{', ...' if len(who) > 12 else ''}"
         )
 

@@ -63,8 +63,14 @@ def _words(result: Result) -> dict[str, str]:
     for row in rows[rows["declared"] & (rows["kind"] == "correlation")].to_dict("records"):
         r, low, high = (_r(row[name]) for name in ("estimate", "ci_low", "ci_high"))
         interval = f" [{low}, {high}]" if row["ci_low"] == row["ci_low"] else ""
-        words[str(row["term"])] = f"r = {r}{interval}, p {format_p(row['p'], sign=True)}"
+        name = _coefficient(str(row["unit"]))
+        words[str(row["term"])] = f"{name} = {r}{interval}, p {format_p(row['p'], sign=True)}"
     return words
+
+
+def _coefficient(unit: str) -> str:
+    """Write a coefficient's sign: ``Spearman's rho`` -> ``ρ``, ``partial Pearson's r`` -> ``partial r``."""
+    return unit.replace("Pearson's ", "").replace("Spearman's rho", "ρ") or "r"
 
 
 def _r(value: object) -> str:

@@ -76,6 +76,11 @@ def in_words(panel: Panel) -> Panel:
     return replace(panel, methods=cited(adjustment_words(panel.methods)))
 
 
+def heading_block(result: Result) -> tuple[Block, ...]:
+    """Return the heading of an analysis."""
+    return (Block(kind="heading", title=result.title, name=result.role),)
+
+
 def live_block(live: Live | None) -> tuple[Block, ...]:
     """Return an interactive form's block; nothing where there is none."""
     return () if live is None else (Block(kind="live", live=live),)
@@ -86,9 +91,9 @@ def table_block(shown: Table | None, *, data: pd.DataFrame | None = None, name: 
     return Block(kind="table", table=shown, data=data, name=name)
 
 
-def analysis_blocks(results: Results, result: Result, *, headed: bool = True) -> list[Block]:
-    """Put tests in sight; every other row, the model and its notes one click away."""
-    blocks = [Block(kind="heading", title=result.title, name=result.role)] if headed else []
+def analysis_blocks(results: Results, result: Result, *, panel: Panel | None = None) -> list[Block]:
+    """Put figure and tests below the heading; other rows, model and notes one click away."""
+    blocks = [*heading_block(result), *figure_block(panel)]
     every = result.estimates.reset_index(drop=True)
     tests = tested_rows(results, result)
     shown = pd.concat(same_estimate(tests)) if len(tests) else every

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from connectrial.figures.measures import measure_words
 from connectrial.figures.numbers import (
     as_float,
     df_name,
@@ -20,7 +21,7 @@ from connectrial.figures.numbers import (
     nnt_words,
     term_words,
 )
-from connectrial.figures.quality import measure_words
+from connectrial.report.explained import share_explained, share_words
 
 ADJUSTMENTS = {
     "bonferroni": "Bonferroni",
@@ -127,7 +128,10 @@ def interval_words(row: Mapping[Hashable, Any]) -> str:
 def result_sentence(row: Mapping[Hashable, Any], *, title: str) -> str:
     """Write one test as a sentence for a results section."""
     parts = []
-    if as_float(row["estimate"]) == as_float(row["estimate"]):
+    share, of, whence = share_words(row)
+    if share:
+        parts.append(f"{of} = {share}{f' ({whence})' if whence else ''}")
+    elif as_float(row["estimate"]) == as_float(row["estimate"]):
         unit = f" {row['unit']}" if row["unit"] else ""
         parts.append(f"{format_number(row['estimate'])}{unit}")
     parts += [interval_words(row), statistic_words(row), f"p {_equals(row['p'])}"]
@@ -213,11 +217,13 @@ def _number_cells(row: Mapping[Hashable, Any], *, apart: bool) -> list[Cell]:
     name = _STATISTICS.get(str(row["statistic_name"]), str(row["statistic_name"] or ""))
     adjusted = as_float(row["p_adjusted"])
     how, level = adjustment_words(row["adjustment"]), as_float(row["ci_level"])
+    share, of, whence = share_words(row)
+    unit = of or (str(row["unit"] or "") if row["kind"] != "F test" else "")
     return [
         Cell(
-            text=estimate_words(row),
-            sub=(str(row["unit"]),) if row["unit"] else (),
-            sort=as_float(row["estimate"]),
+            text=share or estimate_words(row),
+            sub=tuple(filter(None, (unit, whence))),
+            sort=share_explained(row) if share else as_float(row["estimate"]),
             css="num",
         ),
         Cell(

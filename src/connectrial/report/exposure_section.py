@@ -16,6 +16,7 @@ from connectrial.report.blocks import (
     Section,
     analysis_blocks,
     figure_block,
+    heading_block,
     notes_of,
     table_block,
 )
@@ -41,9 +42,10 @@ def exposure_section(results: Results) -> Section | None:
         *figure_block(time_axis_panel(results)),
     ]
     for result in own:
-        blocks += figure_block(association_panel(results, result))
         by_arm = _arm_blocks(results, result) if result.what == "exposure" else []
-        blocks += by_arm or analysis_blocks(results, result)
+        blocks += by_arm or analysis_blocks(
+            results, result, panel=association_panel(results, result)
+        )
     people = table(results, "exposure")
     if people is not None:
         shown = plain_table(people, caption="Exposure of each person", sortable=True)
@@ -81,7 +83,7 @@ def _arm_blocks(results: Results, result: Result) -> list[Block]:
         caption="Exposure by arm",
     )
     blocks = [
-        Block(kind="heading", title=result.title, name=result.role),
+        *heading_block(result),
         table_block(shown, data=rows, name=result.name),
     ]
     notes = notes_of(result)

@@ -1,4 +1,4 @@
-"""Figures of connectivity: hypotheses, forest, controls, reliability, matrices, edges, truth."""
+"""Figures of connectivity: forest, controls, reliability, matrices, edges, truth."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from connectrial.figures.forest import plot_forest, plot_truth
-from connectrial.figures.hypothesis import plot_groups, plot_hypothesis
+from connectrial.figures.hypothesis import plot_groups
 from connectrial.figures.matrices import plot_edge_matrix, plot_matrices
 from connectrial.figures.numbers import (
     MINUS,
@@ -24,89 +24,16 @@ from connectrial.report.live_forest import forest_live
 from connectrial.report.panel import Panel
 from connectrial.report.source import (
     controls_level,
-    factor_of,
     networks_of,
     same_estimate,
     table,
     tested_rows,
-    unit_of,
     values_of,
     visits,
 )
 from connectrial.results import Result, Results
 
 _FOREST_WHAT = ("network FC", "score", "groups")
-
-
-def hypothesis_panel(results: Results, result: Result) -> Panel | None:
-    """Draw one hypothesis: people, model means and change, split by the analysis' factor."""
-    values = values_of(results, result.outcome)
-    values = _of_set(values, result)
-    means = result.means if result.means is not None and len(result.means) else None
-    if means is not None:
-        values = values[values["visit"].isin(set(means["visit"].astype(str)))]
-    values = values.dropna(subset=["value"])
-    if values.empty:
-        return None
-    factor, levels = factor_of(results, result)
-    if factor is not None and factor not in values.columns:
-        factor, levels = None, []
-    order = list(dict.fromkeys([*visits(results), *values["visit"].unique()]))
-    present = [visit for visit in order if (values["visit"] == visit).any()]
-    figure = plot_hypothesis(
-        values,
-        means,
-        visits=present,
-        levels=levels,
-        by=factor,
-        changes=_changes(result, levels, visits=present),
-        unit=unit_of(result),
-    )
-    source = "model" if means is not None and (means["source"] == "model").any() else "observed"
-    how = "Thin lines are people; open marks were scanned at one visit only."
-    if means is not None:
-        how += f" Thick lines are {source} means with intervals."
-    how += " On the right: each person's change, and the change of the means as a bar."
-    n_people = values["subject"].nunique()
-    columns = ["subject", "visit", factor, "value"]
-    return Panel(
-        name=f"hypothesis {result.name}",
-        title="Every person, the means, and the change",
-        how=how,
-        alt=f"{result.title}: connectivity of {n_people} people over visits"
-        + (f" by {factor}" if factor else "")
-        + ", with means and changes; the tests stand in the table below.",
-        figure=figure,
-        data=values[[c for c in columns if c in values.columns]],
-        methods=result.methods or "Network FC of each person at each visit; no model.",
-    )
-
-
-def _of_set(values: pd.DataFrame, result: Result) -> pd.DataFrame:
-    """Keep the group that an analysis is about, where its set names one."""
-    sets = {str(name) for name in result.estimates["analysis_set"].unique()}
-    if len(sets) == 1 and "group" in values.columns:
-        name = sets.pop().removeprefix("group ")
-        if (values["group"].astype(str) == name).any():
-            return values[values["group"].astype(str) == name]
-    return values
-
-
-def _changes(result: Result, levels: list[str], *, visits: list[str]) -> pd.DataFrame | None:
-    """Find the estimated change from first to last visit, per level, among the contrasts."""
-    rows = result.estimates
-    rows = rows[rows["declared"] & (rows["kind"] == "contrast")]
-    change = f"{visits[-1]} - {visits[0]}"
-    found = []
-    for level in levels or [""]:
-        wanted = f"{change}, {level}" if level else change
-        terms = rows["term"].astype(str)
-        # A model without an interaction lets all levels change alike, and says so once.
-        named = rows[terms == wanted] if (terms == wanted).any() else rows[terms == change]
-        if len(named):
-            one = named.iloc[0]
-            found.append({"level": level, **one[["estimate", "ci_low", "ci_high"]].to_dict()})
-    return pd.DataFrame(found) if found else None
 
 
 def forest_panels(results: Results) -> list[Panel]:

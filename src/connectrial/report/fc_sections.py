@@ -17,6 +17,7 @@ from connectrial.report.blocks import (
     table_block,
 )
 from connectrial.report.cells import edges_table, estimates_table, plain_table
+from connectrial.report.hypothesis_panel import hypothesis_panel
 from connectrial.report.network_panels import network_blocks
 from connectrial.report.source import stand_ins, table
 from connectrial.report.systems_panel import systems_panel
@@ -32,9 +33,8 @@ def hypotheses_section(results: Results) -> Section | None:
     blocks: list[Block] = [*figure_block(systems_panel(results))] if named else []
     for result in results.analyses:
         if result.what == "network FC":
-            blocks.append(Block(kind="heading", title=result.title, name=result.role))
-            blocks += figure_block(fc_panels.hypothesis_panel(results, result))
-            blocks += analysis_blocks(results, result, headed=False)
+            panel = hypothesis_panel(results, result)
+            blocks += analysis_blocks(results, result, panel=panel)
     used = stand_ins(results)
     intro = "One panel per system that was named in advance."
     if used:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 
 from connectrial.figures.palette import STYLE
-from connectrial.figures.svg import alone, draw_svg, with_mark
+from connectrial.figures.svg import MARK_POINTS, MARK_STRIP, alone, draw_svg, with_mark
 from connectrial.io.files import write_atomic
 from connectrial.io.outputs import file_label
 from connectrial.io.provenance import digest_file
@@ -28,7 +28,9 @@ _METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None},
     "png": {"Software": None},
 }
+_DOTS_PER_INCH = 300
 _MARK = "simulated data"
+_OWN_LETTERS = 12.0  # drawings of our own are laid out larger than a page is wide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,18 +68,20 @@ class Shelf:
         folder, name = self.output_dir / "group" / "figures", figure_name(panel)
         figure = panel.figure
         if figure is not None:
-            svg = with_mark(svg, words=_MARK) if self.simulated else svg
+            mark = _MARK if self.simulated else ""
+            svg = with_mark(svg, words=mark) if mark else svg
             paths = {ending: folder / f"{name}.{ending}" for ending in ENDINGS}
             written += paths.values()
             if not self._is_drawn(paths, svg.encode()):
                 figure.set_layout_engine("none")  # it was drawn for the page: all has its place
-                if self.simulated:
-                    figure.text(0.995, 0.005, _MARK, ha="right", va="bottom", fontsize=7)
                 write_atomic(paths["svg"], svg)
                 for ending in ("pdf", "png"):
-                    write_atomic(paths[ending], figure_bytes(figure, ending, name=name))
+                    image = figure_bytes(figure, ending, name=name, mark=mark)
+                    write_atomic(paths[ending], image)
         elif panel.svg:
-            written.append(write_atomic(folder / f"{name}.svg", alone(panel.svg)))
+            own = alone(panel.svg)
+            own = with_mark(own, words=_MARK, size=_OWN_LETTERS) if self.simulated else own
+            written.append(write_atomic(folder / f"{name}.svg", own))
         for words, text in texts:
             path = folder / (f"{name}_{file_label(words)}.tsv" if words else f"{name}.tsv")
             written.append(write_atomic(path, text))
@@ -100,7 +104,7 @@ def panel_texts(panel: Panel) -> list[tuple[str, str]]:
     return [*texts, *((words, tsv_text(part, index=True)) for words, part in panel.parts)]
 
 
-def figure_bytes(figure: Figure, ending: str, *, name: str) -> bytes:
+def figure_bytes(figure: Figure, ending: str, *, name: str, mark: str = "") -> bytes:
     """Return a figure as a file's bytes, the same ones each time.
 
     Parameters
@@ -111,12 +115,17 @@ def figure_bytes(figure: Figure, ending: str, *, name: str) -> bytes:
         ``svg``, ``pdf`` or ``png``; the last at 300 dots per inch.
     name : str
         Salt of the ids in SVG.
+    mark : str
+        Words on a strip of their own below a figure that has been laid out; not for ``svg``, into
+        which :func:`connectrial.figures.svg.with_mark` writes them.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
     if ending == "svg":
         return draw_svg(figure, salt=name).encode()
+    if mark:
+        return _marked_bytes(figure, ending, mark=mark)
     buffer = io.BytesIO()
     metadata: dict[str, Any] = _METADATA[ending]
     usual = figure.dpi
@@ -126,10 +135,39 @@ def figure_bytes(figure: Figure, ending: str, *, name: str) -> bytes:
             pdf: Any = FigureCanvasPdf(figure)
             pdf.print_pdf(buffer, metadata=metadata)
         else:
-            figure.dpi = 300
+            figure.dpi = _DOTS_PER_INCH
             figure.set_facecolor("white")  # a viewer with a dark ground must not hide the ink
             png: Any = FigureCanvasAgg(figure)
             png.print_png(buffer, metadata=metadata)
             figure.set_facecolor("none")
     figure.dpi = usual
+    return buffer.getvalue()
+
+
+def _marked_bytes(figure: Figure, ending: str, *, mark: str) -> bytes:
+    """Return a figure that has been laid out, with words on a strip of paper below it."""
+    from matplotlib.transforms import Bbox
+
+    wide, tall = figure.get_size_inches()
+    letter = MARK_POINTS / 72
+    strip = MARK_STRIP * letter
+    words = figure.text(
+        1 - 0.4 * letter / wide,
+        (0.4 * letter - strip) / tall,
+        mark,
+        ha="right",
+        fontsize=MARK_POINTS,
+    )
+    buffer = io.BytesIO()
+    with mpl.rc_context({**STYLE, "figure.constrained_layout.use": False}):
+        figure.set_layout_engine(None)  # with any, even "none", savefig draws it twice
+        figure.savefig(
+            buffer,
+            format=ending,
+            dpi=_DOTS_PER_INCH,
+            facecolor="white" if ending == "png" else "none",  # as of a figure without words
+            bbox_inches=Bbox([[0, -strip], [wide, tall]]),
+            metadata=_METADATA[ending],
+        )
+    words.remove()
     return buffer.getvalue()

@@ -6,8 +6,8 @@ import re
 
 import pandas as pd
 
+from connectrial.figures.measures import measure_words
 from connectrial.figures.numbers import as_float, format_interval, format_number, format_p
-from connectrial.figures.quality import MEASURES
 from connectrial.report import quality_panels, trial_panels
 from connectrial.report.blocks import (
     Block,
@@ -18,6 +18,7 @@ from connectrial.report.blocks import (
     table_block,
 )
 from connectrial.report.cells import Cell, Table, plain_table
+from connectrial.report.qc_fc_table import QC_FC, qc_fc_table
 from connectrial.report.scan_links import page_links
 from connectrial.report.source import table
 from connectrial.results import Result, Results
@@ -111,7 +112,7 @@ def _p_table(result: Result) -> Table:
     for measure, own in rows.groupby("outcome", sort=False):
         by_column = own.drop_duplicates("column").set_index("column")
         known = pd.to_numeric(by_column["p"]).notna().any()
-        cells = [Cell(text=_words(str(measure)))]
+        cells = [Cell(text=measure_words(str(measure)))]
         for column in columns:
             row = by_column.loc[column] if column in by_column.index else None
             p = as_float(row["p"]) if row is not None else float("nan")
@@ -136,49 +137,42 @@ def _bare(term: object) -> str:
     return re.sub(r"\[[^\]]*\]", "", str(term))
 
 
-def _words(measure: str) -> str:
-    """Return a measure's name for people."""
-    plain = {"max_fd_mm": "largest displacement (mm)", "median_fd_mm": "median displacement (mm)"}
-    plain |= {"kept_frames": "kept frames", "median_signal": "median signal level"}
-    plain |= {"min_coverage": "least coverage of a parcel"}
-    for name, words in (("sd_before", "SD before denoising"), ("sd_after", "SD after denoising")):
-        measure = measure.replace(f"{name} in ", f"{words} in ")
-    measure = measure.replace("tsnr in ", "temporal SNR in ")
-    return (MEASURES | plain).get(measure, measure.replace("_", " "))
-
-
 def _analyses(results: Results) -> list[Block]:
-    """Show the other analyses of quality as short tables: a row is a network, a visit, a factor."""
-    heads = {"what": "", "estimate": "estimate", "interval": "95 % interval", "p": "p"}
-    heads |= {"people": "people", "note": "note"}
+    """Show the other analyses of quality as short tables."""
     blocks: list[Block] = []
     for result in results.analyses:
         if result.role != "quality" or result.what != "quality" or result.name == _TESTS:
             continue
-        rows = pd.DataFrame(
-            [
-                {
-                    "what": f"{row['outcome']}: {row['term']}"
-                    if row["outcome"] not in ("every edge", result.outcome)
-                    else row["term"],
-                    "estimate": f"{format_number(row['estimate'])} {row['unit']}",
-                    "interval": format_interval(row["ci_low"], row["ci_high"]),
-                    "p": format_p(row["p"]) if row["p"] == row["p"] else "",
-                    "people": row["n_subjects"],
-                    "note": row["flags"],
-                }
-                for row in result.estimates.to_dict("records")
-            ]
-        )
         blocks.append(Block(kind="heading", title=result.title, name="quality"))
-        if len(rows):  # an analysis that could not be done has its reason in the notes alone
-            cells = ("interval", "p", "note")
-            empty = [name for name in cells if not rows[name].astype(bool).any()]
-            shown = plain_table(rows.drop(columns=empty), caption="Estimates", heads=heads)
+        if len(result.estimates):  # what could not be done has its reason in the notes alone
+            shown = qc_fc_table(result.estimates) if result.name == QC_FC else _short_table(result)
             blocks.append(table_block(shown, data=result.estimates, name=result.name))
         if result.notes:
             blocks.append(Block(kind="notes", text=result.notes))
     return blocks
+
+
+def _short_table(result: Result) -> Table:
+    """Lay an analysis of quality out: a row is a network, a visit, a factor."""
+    heads = {"what": "", "estimate": "estimate", "interval": "95 % interval", "p": "p"}
+    heads |= {"people": "people", "note": "note"}
+    rows = pd.DataFrame(
+        [
+            {
+                "what": f"{row['outcome']}: {row['term']}"
+                if row["outcome"] != result.outcome
+                else row["term"],
+                "estimate": f"{format_number(row['estimate'])} {row['unit']}",
+                "interval": format_interval(row["ci_low"], row["ci_high"]),
+                "p": format_p(row["p"]) if row["p"] == row["p"] else "",
+                "people": row["n_subjects"],
+                "note": row["flags"],
+            }
+            for row in result.estimates.to_dict("records")
+        ]
+    )
+    empty = [name for name in ("interval", "p", "note") if not rows[name].astype(bool).any()]
+    return plain_table(rows.drop(columns=empty), caption="Estimates", heads=heads)
 
 
 def _batches(results: Results) -> list[Block]:

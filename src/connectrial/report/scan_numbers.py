@@ -9,18 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from connectrial.figures.measures import EVERY_MEASURE
 from connectrial.figures.numbers import as_float, format_count, format_number
-from connectrial.figures.quality import MEASURES
 from connectrial.report.source import table
 from connectrial.results import Results
 
-_WORDS = {
-    **MEASURES,
-    "max_fd_mm": "largest framewise displacement (mm)",
-    "kept_frames": "kept frames",
-    "median_signal": "median signal level of the parcels",
-    "min_coverage": "least coverage of a parcel (share)",
-}
 _ORDER = (
     *("mean_fd_mm", "max_fd_mm", "share_fd_above", "mean_dvars", "mean_std_dvars"),
     *("kept_frames", "kept_fraction", "kept_minutes", "remaining_df", "median_tsnr"),
@@ -90,7 +83,7 @@ class Numbers:
                 words = "; ".join(f"at most {n} in {one}" for one, n in self.most_weak.items())
             found.append(
                 Measure(
-                    words=_WORDS.get(name, name),
+                    words=EVERY_MEASURE.get(name, name),
                     value=format_count(value) if name in _WHOLE else format_number(value),
                     limit=words,
                     is_beyond=bool(beyond),

@@ -30,9 +30,7 @@ def random_sets_section(results: Results) -> Section | None:
     blocks: list[Block] = []
     for result in results.analyses:
         if result.what == "edge set":
-            blocks.append(Block(kind="heading", title=result.title, name=result.role))
-            blocks += figure_block(_random_panel(results, result))
-            blocks += analysis_blocks(results, result, headed=False)
+            blocks += analysis_blocks(results, result, panel=_random_panel(results, result))
     return Section(
         key="random-sets",
         title="Sets of connections among random ones",

@@ -160,6 +160,14 @@ def declared_tests(results: Results, name: str) -> tuple[str, ...]:
     return ()
 
 
+def visits_of(results: Results, name: str) -> set[str]:
+    """Return the visits that the study file gives a hypothesis; empty where it takes all."""
+    for entry in results.study.get("hypothesis") or ():
+        if isinstance(entry, Mapping) and entry.get("name") == name:
+            return {str(visit) for visit in entry.get("visits") or ()}
+    return set()
+
+
 def _contrasts(results: Results, entry: Mapping[str, Any]) -> tuple[str, ...]:
     treatments = (results.study.get("design") or {}).get("treatments") or [""]
     return tuple(

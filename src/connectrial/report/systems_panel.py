@@ -42,17 +42,18 @@ def systems_panel(results: Results) -> Panel | None:
     places = listed.assign(parcel=listed["parcel"].astype(str)).set_index("parcel")
     xyz = places[columns].apply(pd.to_numeric, errors="coerce")
     places = places.assign(**{name: xyz[name] for name in columns})[xyz.notna().all(axis=1)]
-    systems = {
+    known = {
         str(one["name"]): parts
         for one in results.study.get("hypothesis") or ()
         if (parts := _parts(results, one, listed))
         and any(parcel in places.index for _, own in parts for parcel in own)
     }
-    if not systems:
+    if not known:
         return None
+    systems = _each_once(known)
     rows = [
         {"hypothesis": name, "part": part, "parcel": parcel}
-        for name, parts in systems.items()
+        for name, parts in known.items()
         for part, own in parts
         for parcel in own
     ]
@@ -78,6 +79,18 @@ def systems_panel(results: Results) -> Panel | None:
         "nilearn's glass brain in MNI space.",
         min_width_px=620,
     )
+
+
+def _each_once(systems: Mapping[str, Parts]) -> dict[str, Parts]:
+    """Draw what several hypotheses are about once, below the name of the first."""
+    alike: dict[str, list[str]] = {}
+    for name, parts in systems.items():
+        first = next((one for one in alike if systems[one] == parts), name)
+        alike.setdefault(first, []).append(name)
+    return {
+        first + (f" and {len(names) - 1} more" if len(names) > 1 else ""): systems[first]
+        for first, names in alike.items()
+    }
 
 
 def _parts(results: Results, hypothesis: Mapping[str, Any], listed: pd.DataFrame) -> Parts:
@@ -111,5 +124,8 @@ def _parts(results: Results, hypothesis: Mapping[str, Any], listed: pd.DataFrame
     if isinstance(between, (list, tuple)):
         return [(str(name), of(name)) for name in between]
     edges = hypothesis.get("connections") or ()
+    if isinstance(edges, Mapping):  # a table that lies beside the study file: the plan has read it
+        own = (results.plan.get("systems") or {}).get(str(hypothesis["name"])) or ()
+        return [(f"ends of {edges.get('set') or 'the listed'}", [*map(str, own)])]
     ends = list(dict.fromkeys(str(end) for edge in edges for end in edge))
     return [("ends of the named connections", ends)] if ends else []

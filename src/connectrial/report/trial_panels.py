@@ -8,8 +8,9 @@ from connectrial.figures.availability import STATES, plot_availability
 from connectrial.figures.balance import plot_balance
 from connectrial.figures.flow import describe_flow, draw_flow, split_reasons
 from connectrial.figures.linked_charts import chart_quality
+from connectrial.figures.measures import MEASURES
 from connectrial.figures.numbers import format_number
-from connectrial.figures.quality import MEASURES, plot_quality
+from connectrial.figures.quality import plot_quality
 from connectrial.report.live import Live, chart
 from connectrial.report.panel import Panel
 from connectrial.report.source import (

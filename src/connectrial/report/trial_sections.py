@@ -217,18 +217,20 @@ def clinical_section(results: Results) -> Section | None:
     done = [one for one in done if len(one.estimates) or one.notes]
     endpoints = [one for one in done if one.what == "response"]
     for result in done:
-        if result.what == "correlation":
-            blocks += figure_block(association_panel(results, result))
-        if result.what == "volumes":
-            blocks += figure_block(volumes_panel(results, result))
         if result.what != "response":
-            blocks += analysis_blocks(results, result)
+            drawn = _PANELS.get(result.what)
+            panel = None if drawn is None else drawn(results, result)
+            blocks += analysis_blocks(results, result, panel=panel)
     if endpoints:
         inner = [block for one in endpoints for block in analysis_blocks(results, one)]
         title = "Each endpoint with its tests, sentences and notes"
         blocks.append(Block(kind="details", title=title, blocks=tuple(inner)))
     blocks += trial_tables.outcome_tables(results)
     return Section(key="clinical", title="Clinical course", blocks=tuple(blocks))
+
+
+#: Clinical analyses that have a figure of their own.
+_PANELS = {"correlation": association_panel, "volumes": volumes_panel}
 
 
 def safety_section(results: Results) -> Section | None:

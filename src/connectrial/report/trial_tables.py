@@ -117,7 +117,8 @@ def outcome_tables(results: Results) -> list[Block]:
     blocks = []
     bands = table(results, "severity")
     if bands is not None:
-        wide = _counted(bands, keys=["scale", "visit"], column="band", n="n_subjects")
+        keys = [name for name in ("scale", "visit", "arm", "group") if name in bands]
+        wide = _counted(bands, keys=keys, column="band", n="n_subjects")
         blocks += _table(
             wide,
             caption="People in each severity band, n (%)",

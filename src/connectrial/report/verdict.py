@@ -25,6 +25,7 @@ from connectrial.report.cells import (
     result_sentence,
     statistic_words,
 )
+from connectrial.report.explained import share_words
 from connectrial.report.source import (
     declared_tests,
     family_alpha,
@@ -96,6 +97,7 @@ def _cells(
 ) -> tuple[Cell, ...]:
     estimate = as_float(row["estimate"])
     has_estimate = estimate == estimate and row["kind"] != "F test"
+    share, of, whence = share_words(row)
     level = as_float(row["ci_level"])
     interval = format_interval(row["ci_low"], row["ci_high"])
     adjusted = as_float(row["p_adjusted"])
@@ -104,8 +106,12 @@ def _cells(
     return (
         Cell(text=title, sub=(term_words(row["term"], row["kind"]), _counts(row))),
         Cell(
-            text=f"{format_number(estimate)} {unit}".strip() if has_estimate else "–",
-            sub=(f"{100 * level:g}% CI {interval}",) if interval and has_estimate else (),
+            text=f"{share or format_number(estimate)} {of or unit}".strip()
+            if has_estimate or share
+            else "–",
+            sub=tuple(
+                filter(None, (whence, f"{100 * level:g}% CI {interval}" if interval else ""))
+            ),
             css="num whole",
         ),
         Cell(glyph=_glyph(row, reach.get(unit, 0.0)) if has_estimate else None, css="glyph"),

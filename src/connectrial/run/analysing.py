@@ -109,7 +109,12 @@ def effect_size_cells(
 
 
 def analyse_network(
-    plan: PlannedAnalysis, visit_fc: pd.DataFrame, endpoints: Sequence[str], *, seed: int
+    plan: PlannedAnalysis,
+    visit_fc: pd.DataFrame,
+    endpoints: Sequence[str],
+    *,
+    seed: int,
+    units: Mapping[str, str],
 ) -> Result:
     """Fit a hypothesis' mixed model to its network FC.
 
@@ -123,12 +128,14 @@ def analyse_network(
         Factors that come from outcomes.
     seed : int
         Of the study file.
+    units : mapping of str to str
+        Units of the model's variables that are numbers, as far as they are known.
     """
     data, _ = rows_with_outcome(plan, visit_fc)
     edges = plan.edges
     if edges is None:
         what = f"Network FC of {plan.title}"
-        return _mixed(plan, data, "fc_z", FC_UNIT, what, endpoints, seed=seed)
+        return _mixed(plan, data, "fc_z", FC_UNIT, what, endpoints, seed=seed, units=units)
     count = f"mean Fisher z over {len(edges.edges)} edges"
     if edges.measure == "gbc":
         count = (
@@ -143,16 +150,21 @@ def analyse_network(
     # One pair of brackets: "Limbic (within, mean Fisher z over 28 edges)".
     title = plan.title.removesuffix(")")
     what = f"{what} of {title}{', ' if title != plan.title else ' ('}{count})"
-    return _mixed(plan, data, "fc_z", edges.unit, what, endpoints, seed=seed)
+    return _mixed(plan, data, "fc_z", edges.unit, what, endpoints, seed=seed, units=units)
 
 
 def analyse_score(
-    plan: PlannedAnalysis, unit: str, endpoints: Sequence[str], *, seed: int
+    plan: PlannedAnalysis,
+    unit: str,
+    endpoints: Sequence[str],
+    *,
+    seed: int,
+    units: Mapping[str, str],
 ) -> Result:
     """Fit a clinical analysis' mixed model to its scores."""
     _, outcome = rows_with_outcome(plan)
     what = f"{plan.outcome} {outcome}"
-    return _mixed(plan, plan.rows, outcome, unit, what, endpoints, seed=seed)
+    return _mixed(plan, plan.rows, outcome, unit, what, endpoints, seed=seed, units=units)
 
 
 def rows_with_outcome(
@@ -191,6 +203,7 @@ def _mixed(
     endpoints: Sequence[str],
     *,
     seed: int,
+    units: Mapping[str, str],
 ) -> Result:
     try:
         fit = fit_planned(plan, data, outcome=outcome)
@@ -220,17 +233,23 @@ def _mixed(
         more, undone = sensitivities(plan, data, outcome=outcome, unit=unit)
         rows += more
         notes += undone
-    numbers = _numbers_in(plan, data)
-    rows = [_marked(_per_unit(row, numbers), plan.stand_in) for row in rows]
+    per = {name: units.get(name, f"unit of {name}") for name in _numbers_in(plan, data)}
+    rows = [_marked(_per_unit(row, per), plan.stand_in) for row in rows]
     return result_of(
         plan,
         rows,
-        means=model_means(fit),
+        means=model_means(fit, visit=_only_visit(plan, data)),
         methods=methods_sentence(plan, fit, what=what),
         citations=_citations(fit.df_method),
         design=describe_design(plan, fit),
         notes=notes,
     )
+
+
+def _only_visit(plan: PlannedAnalysis, data: pd.DataFrame) -> str | None:
+    """Return the visit of a hypothesis that is about one; scores are drawn over all their visits."""
+    visits = data["visit"].astype(str).unique()
+    return str(visits[0]) if len(visits) == 1 and plan.what != "score" else None
 
 
 def _numbers_in(plan: PlannedAnalysis, data: pd.DataFrame) -> set[str]:
@@ -239,12 +258,12 @@ def _numbers_in(plan: PlannedAnalysis, data: pd.DataFrame) -> set[str]:
     return {one for one in used if one in data and pd.api.types.is_numeric_dtype(data[one])}
 
 
-def _per_unit(row: dict[str, Any], numbers: set[str]) -> dict[str, Any]:
+def _per_unit(row: dict[str, Any], per: Mapping[str, str]) -> dict[str, Any]:
     """Give a slope its unit: beside differences of means it would be read as one."""
-    named = [part for part in str(row["term"]).split(":") if part in numbers]
+    named = [per[part] for part in str(row["term"]).split(":") if part in per]
     if row["kind"] != "coefficient" or not named:
         return row
-    return row | {"unit": f"{row['unit']} per unit of {' and '.join(named)}"}
+    return row | {"unit": f"{row['unit']} per {' and '.join(named)}"}
 
 
 def _marked(row: dict[str, Any], note: str) -> dict[str, Any]:

@@ -41,11 +41,13 @@ def analyse_correlation(plan: PlannedAnalysis, visit_fc: pd.DataFrame) -> Result
     try:
         if section.method == "repeated measures":
             row = correlate_repeated(values_of(plan, visit_fc), subject="subject", x="x", y="y")
-            found = row.iloc[0]
+            found, n_single = row.iloc[0], int(row.iloc[0]["n_single"])
             rows.append(base | tidy_cells(found) | _named("repeated-measures r", plan))
             notes.append(
                 f"{section.term}: {found['slope']:.4g} {section.scale} per unit of {section.other}; "
-                f"{int(found['n_single'])} people with one visit say nothing about change and are out"
+                f"{'1 person' if n_single == 1 else f'{n_single} people'} with one visit "
+                f"{'says' if n_single == 1 else 'say'} nothing about change and "
+                f"{'is' if n_single == 1 else 'are'} out"
             )
         else:
             rows += _over_people(plan, section, values_of(plan, visit_fc), base)

@@ -190,7 +190,8 @@ def _mean_row(
     sd = _digits(float(values.std(ddof=1))) if n > 1 else ""
     flags = [f"SD {sd}, range {low} to {high}" if n > 1 else "one person"]
     if n < n_people:
-        flags.append(f"{n_people - n} people without it")
+        lack = n_people - n
+        flags.append(f"{lack} {'person' if lack == 1 else 'people'} without it")
     return [
         {
             "analysis": one.name,

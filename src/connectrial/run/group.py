@@ -17,6 +17,7 @@ from connectrial.data import Atlas
 from connectrial.errors import InputError
 from connectrial.io.edge_rows import EdgeRows
 from connectrial.plan import Plan, PlannedAnalysis
+from connectrial.plan.exposure import slope_units
 from connectrial.plan.variants import variant_words
 from connectrial.results import GroupMap, Result, Results
 from connectrial.run.analysing import (
@@ -236,14 +237,15 @@ def _analyse(
     visit_fc: pd.DataFrame,
     sessions: SessionValues,
 ) -> tuple[Result, pd.DataFrame | None]:
-    endpoints = list(plan.study.endpoints)
+    study = plan.study
+    endpoints, seed, units = list(study.endpoints), study.study.seed, slope_units(study)
     if one.problems:
         return failed(one, one.problems), None
     if one.what == "network FC":
-        return analyse_network(one, visit_fc, endpoints, seed=plan.study.study.seed), None
+        return analyse_network(one, visit_fc, endpoints, seed=seed, units=units), None
     if one.what == "score":
-        unit = plan.study.scales[one.outcome].unit
-        return analyse_score(one, unit, endpoints, seed=plan.study.study.seed), None
+        unit = study.scales[one.outcome].unit
+        return analyse_score(one, unit, endpoints, seed=seed, units=units), None
     if one.what == "reliability":
         return analyse_reliability(one, network_fc, unit=plan.systems[one.outcome].unit), None
     if one.what == "groups":
@@ -281,7 +283,6 @@ def _analyse(
         )
         table, wanted = table.loc[chosen].reset_index(drop=True), np.flatnonzero(chosen)
     values = sessions.edge_values(one.rows, edges=wanted)
-    seed = plan.study.study.seed
     return analyse_edges(one, values, table, section=exploration, seed=seed)
 
 
@@ -369,6 +370,7 @@ def _plan_facts(plan: Plan) -> dict[str, Any]:
         "stand_ins": list(plan.study.study.stand_ins),
         **visit_facts(plan),
         "variants": {name: variant_words(plan.study, name) for name in plan.variants},
+        "systems": {n: [str(p) for p in one.parcels] for n, one in plan.systems.items()},
         "factors": {name: list(levels) for name, levels in plan.people.factors.items()}
         | ({"treatment": list(plan.study.design.treatments)} if plan.study.is_crossover else {}),
         "families": {

@@ -181,26 +181,38 @@ def time_variable(fit: MixedFit) -> str | None:
 
 
 def by_variable(fit: MixedFit) -> str | None:
-    """Return the factor that a model is about beside the visits: a treatment, else the first."""
+    """Return the factor that a model is about beside the visits: a treatment, else the first.
+
+    Period and sequence of a crossover are in a model for balance, and no model is about them.
+    """
     known = [*fit.design.levels, *fit.design.coding]
     if "treatment" in known:
         return "treatment"
-    return next((name for name in known if name not in _TIME), None)
+    balance = ("period", "sequence")
+    return next((name for name in known if name not in (*_TIME, *balance)), None)
 
 
-def model_means(fit: MixedFit) -> pd.DataFrame | None:
-    """Return the model's means by visit and by its other factor, each cell weighing the same."""
+def model_means(fit: MixedFit, *, visit: str | None = None) -> pd.DataFrame | None:
+    """Return the model's means by visit and by its other factor, each cell weighing the same.
+
+    Parameters
+    ----------
+    fit : MixedFit
+        The model.
+    visit : str, optional
+        The visit whose rows all are, of a model without visits.
+    """
     time, by = time_variable(fit), by_variable(fit)
-    if time is None:
+    names = [name for name in (time, by) if name is not None]
+    if not names or (time is None and visit is None):
         return None
-    names = [time] if by is None else [time, by]
     try:
         table = fit.marginal_means(names).reset_index(drop=False)
     except ConnectrialError:
         return None
     means = pd.DataFrame(
         {
-            "visit": table[time].astype(str),
+            "visit": visit if time is None else table[time].astype(str),
             "by": "" if by is None else table[by].astype(str),
             "by_factor": by or "",
         }
@@ -212,13 +224,13 @@ def model_means(fit: MixedFit) -> pd.DataFrame | None:
     return means
 
 
-def _cell_counts(fit: MixedFit, time: str, by: str | None, means: pd.DataFrame) -> list[int]:
+def _cell_counts(fit: MixedFit, time: str | None, by: str | None, means: pd.DataFrame) -> list[int]:
     frame = fit.design.frame
-    visit = _levels_of(frame[time], fit.design.coding.get(time))
+    visit = None if time is None else _levels_of(frame[time], fit.design.coding.get(time))
     other = None if by is None else _levels_of(frame[by], fit.design.coding.get(by))
     counts = []
     for row in means.itertuples():
-        here = visit == row.visit
+        here = pd.Series(data=True, index=frame.index) if visit is None else visit == row.visit
         if other is not None:
             here &= other == row.by
         counts.append(int(frame.loc[here, "subject"].nunique()))

@@ -42,7 +42,7 @@ def _baseline(plan: Plan) -> pd.DataFrame:
     """Describe those who take part, by arm or group, or all together."""
     study, people = plan.study, plan.people
     table = people.subjects.loc[people.subjects["included"]].reset_index(drop=True)
-    by = next((name for name in ("arm", "group") if name in table), None)
+    by = _apart(table)
     levels = people.factors[by] if by is not None else ("everyone",)
     table["_by"] = pd.Categorical(
         table[by] if by is not None else ["everyone"] * len(table), categories=list(levels)
@@ -60,6 +60,11 @@ def _baseline(plan: Plan) -> pd.DataFrame:
     if not numeric and not factors:
         return pd.DataFrame()
     return baseline_table(table, numeric=numeric, factors=factors, by="_by")
+
+
+def _apart(subjects: pd.DataFrame) -> str | None:
+    """Return what tells people apart who are described side by side."""
+    return next((name for name in ("arm", "group") if name in subjects), None)
 
 
 def _volumes(plan: Plan) -> pd.DataFrame:
@@ -98,8 +103,13 @@ def _period_flow(plan: Plan) -> pd.DataFrame:
 
 
 def _severity(plan: Plan) -> pd.DataFrame:
-    """Count people in each severity band by visit, for scales whose definition has bands."""
-    included = set(plan.people.subjects.loc[plan.people.subjects["included"], "subject"])
+    """Count people in each severity band by arm and visit, for scales whose definition has bands."""
+    subjects = plan.people.subjects
+    included = subjects.loc[subjects["included"]].set_index("subject")
+    by = _apart(included)
+    levels = {"": included.index}
+    if by is not None:
+        levels = {level: included.index[included[by] == level] for level in plan.people.factors[by]}
     rows = []
     for name, scale in plan.survey.scales.items():
         score = plan.study.scales[name].score or scale.scores[0].name
@@ -107,21 +117,18 @@ def _severity(plan: Plan) -> pd.DataFrame:
             continue
         scores = plan.people.scores
         mine = scores.loc[(scores["scale"] == name) & scores["score"].notna()]
-        mine = mine.loc[mine["subject"].isin(included)]
         for visit, here in mine.groupby("visit", observed=True, sort=True):
-            bands = here["score"].map(scale.band)
-            for _, band in scale.bands:
-                n = int((bands == band).sum())
-                rows.append(
-                    {
-                        "scale": name,
-                        "visit": str(visit),
-                        "band": band,
-                        "n_subjects": n,
-                        "percent": 100 * n / len(here),
-                        "source": scale.bands_source,
-                    }
-                )
+            for level, people in levels.items():
+                bands = here.loc[here["subject"].isin(people), "score"].map(scale.band)
+                counts = {band: int((bands == band).sum()) for _, band in scale.bands}
+                rows += [
+                    {"scale": name, "visit": str(visit)}
+                    | ({} if by is None else {by: level})
+                    | {"band": band, "n_subjects": n, "percent": 100 * n / len(bands)}
+                    | {"source": scale.bands_source}
+                    for band, n in counts.items()
+                    if len(bands)
+                ]
     return pd.DataFrame(rows)
 
 

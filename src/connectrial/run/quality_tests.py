@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from connectrial.errors import ConnectrialError
+from connectrial.figures.measures import listed_measures
 from connectrial.plan import Plan
 from connectrial.plan.crossover import with_treatments
 from connectrial.results import QUALITY_DICTIONARY, REGION_DICTIONARY, Result, tidy
@@ -167,7 +168,9 @@ def _tests(plan: Plan, values: pd.DataFrame, units: dict[str, str]) -> Result:
         for row in _test_rows(design, measure, unit)
     ]
     unknown = [name for name in units if values[name].isna().all()]
-    notes = [f"not known of these scans, so not tested: {_listed(unknown)}"] if unknown else []
+    notes = (
+        [f"not known of these scans, so not tested: {listed_measures(unknown)}"] if unknown else []
+    )
     n_tests = sum(np.isfinite(row.get("p", np.nan)) for row in rows)
     n_low = sum(row.get("p", np.nan) < _LEVEL for row in rows)
     if n_tests:
@@ -192,30 +195,6 @@ def _tests(plan: Plan, values: pd.DataFrame, units: dict[str, str]) -> Result:
         citations=("laird1982", "satterthwaite1946") if n_tests else (),
         notes=tuple(notes),
     )
-
-
-def _listed(measures: Sequence[str]) -> str:
-    """Name measures for people, each once, whichever regions they are of."""
-    words = (
-        _MEASURE_WORDS.get(one.partition(" in ")[0], one.replace("_", " ")) for one in measures
-    )
-    return ", ".join(dict.fromkeys(words))
-
-
-_MEASURE_WORDS = {
-    **dict.fromkeys(("mean_fd_mm", "median_fd_mm", "max_fd_mm", "share_fd_above"), "displacement"),
-    **dict.fromkeys(("mean_dvars", "mean_std_dvars"), "DVARS"),
-    **dict.fromkeys(("kept_frames", "kept_fraction", "kept_minutes"), "kept frames"),
-    **dict.fromkeys(("median_tsnr", "tsnr"), "temporal SNR"),
-    "remaining_df": "degrees of freedom left by denoising",
-    "median_signal": "level of the signal",
-    "min_coverage": "coverage of parcels",
-    "global_signal_sd_before": "global signal before denoising",
-    "global_signal_sd_after": "global signal after denoising",
-    "sd_before": "regions' SD before denoising",
-    "sd_after": "regions' SD after denoising",
-    "mean_signal": "regions' signal",
-}
 
 
 def _test_rows(design: _Design, measure: str, unit: str) -> list[dict[str, Any]]:

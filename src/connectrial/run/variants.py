@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from connectrial.plan import Plan
+from connectrial.plan.exposure import slope_units
 from connectrial.plan.variants import as_variant, variant_words
 from connectrial.results import Result, Results
 from connectrial.run.analysing import analyse_network, failed
@@ -126,5 +127,6 @@ def _analyses(variant: VariantJobs, fc: pd.DataFrame, words: str) -> list[Result
         stand_in = "; ".join(part for part in (one.stand_in, note) if part)
         ready = replace(shown, notes=(note, *shown.notes), stand_in=stand_in)
         seed = variant.plan.study.study.seed
-        found.append(analyse_network(ready, fc, endpoints, seed=seed))
+        units = slope_units(variant.plan.study)
+        found.append(analyse_network(ready, fc, endpoints, seed=seed, units=units))
     return found

@@ -165,7 +165,8 @@ def correlate_repeated(
         if part <= 1e-24 * max(1.0, float(np.abs(values[:, column]).max())) ** 2:
             raise ModelError(f"correlation within persons: {name!r} never changes within a person")
     n_single = int((counts == 1).sum())
-    flags = [f"{n_single} people with one complete row left out"] if n_single else []
+    who = "1 person" if n_single == 1 else f"{n_single} people"
+    flags = [f"{who} with one complete row left out"] if n_single else []
     row = _row_of_r(
         "within persons",
         sxy / np.sqrt(sxx * syy),

@@ -151,7 +151,11 @@ def _row(term: str, fit: LinearFit, weights: Array, common: dict[str, float]) ->
         ci_level=common["ci_level"],
         n_subjects=int(common["n"]),
         n_observations=2 * int(common["n"]),
-        flags=[f"{n_left_out} people without both periods left out"] if n_left_out else [],
+        flags=[
+            f"{n_left_out} {'person' if n_left_out == 1 else 'people'} without both periods left out"
+        ]
+        if n_left_out
+        else [],
         n_left_out=n_left_out,
     )
 
