@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from connectrial.figures.lines import fitted_names
 from connectrial.figures.scatter import plot_scatter
 from connectrial.figures.svg import MARK_POINTS, MARK_STRIP, draw_svg
 from connectrial.report.association_panel import association_panel
@@ -196,3 +197,16 @@ def test_the_mark_of_simulated_data_has_a_strip_of_its_own(tmp_path):
     assert size == pytest.approx(np.array([wide, tall + strip]) * 300 / 72, abs=1)
     own = Panel(name="y", title="", how="", alt="", svg='<svg viewBox="-2 0 100 50"></svg>')
     assert ">simulated data</text>" in shelf.save(own, "", [])[0].read_text()
+
+
+@pytest.mark.parametrize(
+    ("names", "places", "expected"),
+    [
+        (["pre", "week 1", "week 2"], [0, 7, 14], (["pre", "week 1", "week 2"], 0)),
+        (["hour 1", "hour 4", "day 14"], [1, 4, 20], (["hour\n1", "hour\n4", "day\n14"], 0)),
+        (["hour 1", "hour 4", "day 30"], [0.04, 0.17, 30], (["hour 1", "hour 4", "day 30"], 40)),
+        (["pre"], [0], (["pre"], 0)),
+    ],
+)
+def test_names_below_an_axis_are_turned_only_where_they_do_not_fit(names, places, expected):
+    assert fitted_names(names, places, inches=3.5) == expected

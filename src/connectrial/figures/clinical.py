@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from connectrial.figures.lines import draw_means, draw_people, means_at, wide
+from connectrial.figures.lines import draw_means, draw_people, fitted_names, means_at, wide
 from connectrial.figures.palette import (
     INK,
     LINES,
@@ -108,9 +108,10 @@ def plot_course(
     if _true_to_time(present, days):  # a scan at a visit without a score has its place too
         place |= {visit: float((days or {})[visit]) for visit in alone}
     _draw_scans(ax, [place[visit] for visit in scan_visits if visit in place])
-    ax.set_xticks(list(place.values()), list(place))
-    if days is not None and len(present) > 1 and min(np.diff(x)) < np.ptp(x) / 9:
-        ax.tick_params(axis="x", rotation=40)
+    long = ax.get_position().width * float(figure_of(ax).get_figwidth())
+    words, aslant = fitted_names(list(place), list(place.values()), inches=long)
+    ax.set_xticks(list(place.values()), words)
+    ax.tick_params(axis="x", rotation=aslant)
     ax.set_ylabel(f"{scale} ({unit})" if unit else scale)
     ax.grid(axis="y")
     columns = 3 if len(present) > 3 else 1  # few visits make a narrow figure

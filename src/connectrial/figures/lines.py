@@ -136,6 +136,42 @@ def draw_means(
     )  # fmt: skip
 
 
+def fitted_names(
+    names: Sequence[str], places: Sequence[float], *, inches: float
+) -> tuple[list[str], float]:
+    """Return names as they fit below an axis, and how far they are turned.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of visits.
+    places : sequence of float
+        Where they stand on the axis.
+    inches : float
+        How long the axis is.
+
+    Returns
+    -------
+    list of str
+        In one line, else word below word.
+    float
+        Degrees: 0, or 40 where neither fits.
+    """
+    order = np.argsort(places, kind="stable")
+    at = np.asarray(places, dtype=float)[order]
+    span = float(np.ptp(at)) if len(at) else 0.0
+    gaps = np.diff(at) / (span or 1.0) * inches * _INSIDE
+    for words in (list(names), [name.replace(" ", "\n") for name in names]):
+        wide_ = [_LETTER_INCHES * max(map(len, words[i].split("\n"))) for i in order]
+        if all(gap >= (a + b) / 2 for gap, a, b in zip(gaps, wide_, wide_[1:], strict=False)):
+            return words, 0.0
+    return list(names), 40.0
+
+
+_LETTER_INCHES = 0.085  # a letter below an axis, and a little room between names
+_INSIDE = 0.9  # share of an axis from its first to its last mark
+
+
 def draw_zero(ax: Axes) -> None:
     """Draw the line of no difference."""
     ax.axhline(0.0, color=MUTED, linewidth=0.9, linestyle=(0, (3, 3)), zorder=1)
