@@ -21,9 +21,9 @@ demo: $(VENV)/.installed-connectrial  ## a simulated trial, analysed from files 
 	$(VENV)/bin/connectrial demo demo-trial
 	@find demo-trial -name report.html | sed "s|^|The report: $$(pwd)/|"
 
-# In CI the order of tests is the same for the same tree; elsewhere it is new every time.
+# In CI the order of tests is the same for the same tree, and the dear ones are named.
 test: $(VENV)/.installed-test  ## the tests
-	$(RUN) pytest -n auto --dist loadfile $(if $(CI),-p randomly --randomly-seed=20210122 --reruns 1)
+	$(RUN) pytest -n auto --dist loadfile $(if $(CI),-p randomly --randomly-seed=20210122 --reruns 1 --durations=40 --durations-min=4)
 
 lint: $(VENV)/.installed-dev  ## style, types, and who may import whom
 	$(RUN) ruff check

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,19 +28,24 @@ class Case:
         return f"{self.kind}: {self.name}"
 
 
-def file(name: str, content: bytes | str) -> Callable[[Path], Path]:
+#: Of a file; a function makes a dear one where it is needed, which listing the cases does not.
+Content = bytes | str | Callable[[], bytes]
+
+
+def file(name: str, content: Content) -> Callable[[Path], Path]:
     """Return what writes one file."""
 
     def make(folder: Path) -> Path:
+        made = content() if callable(content) else content
         path = folder / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        path.write_bytes(made.encode() if isinstance(made, str) else made)
         return path
 
     return make
 
 
 def expand(
-    kind: str, door: str, ending: str, rows: dict[str, tuple[bytes | str, str, str]]
+    kind: str, door: str, ending: str, rows: Mapping[str, tuple[Content, str, str]]
 ) -> list[Case]:
     """Return a case for each row: name -> content of a file, expected class, what is said."""
     return [

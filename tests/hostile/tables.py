@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import openpyxl
 
-from hostile.cases import Case, expand, file
+from hostile.cases import Case, Content, expand, file
 
 BAD, OK = "InputError", "handled"
 ROWS = "participant_id\tarm\tage\nsub-01\tdrug\t30\nsub-02\tplacebo\t41\n"
@@ -161,18 +161,26 @@ LAUGHS = (
 )
 
 
-def with_member(change: Callable[[str, bytes], bytes], **more: bytes) -> bytes:
-    """Return a small workbook with its members changed, and others added."""
-    stream = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(workbook(SMALL))) as old,
-        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as new,
-    ):
-        for name in old.namelist():
-            new.writestr(name, change(name, old.read(name)))
-        for name, content in more.items():
-            new.writestr(name, content)
-    return stream.getvalue()
+def with_member(
+    change: Callable[[str, bytes], bytes], *, n_parts: int = 0, bomb_bytes: int = 0
+) -> Callable[[], bytes]:
+    """Return what makes a small workbook with its members changed, and others added."""
+
+    def make() -> bytes:
+        stream = io.BytesIO()
+        with (
+            zipfile.ZipFile(io.BytesIO(SOUND)) as old,
+            zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as new,
+        ):
+            for name in old.namelist():
+                new.writestr(name, change(name, old.read(name)))
+            for number in range(n_parts):
+                new.writestr(f"p{number}", b"")
+            if bomb_bytes:
+                new.writestr("bomb", bytes(bomb_bytes))
+        return stream.getvalue()
+
+    return make
 
 
 def laughing(name: str, content: bytes) -> bytes:
@@ -193,7 +201,7 @@ def encrypted(content: bytes) -> bytes:
 
 
 SOUND = workbook(SMALL)
-WORKBOOKS: dict[str, tuple[bytes | str, str, str]] = {
+WORKBOOKS: dict[str, tuple[Content, str, str]] = {
     "sound": (SOUND, OK, ""),
     "no cell": (workbook({}), BAD, "no sheet"),
     "merged cells": (workbook(SMALL, merge="A3:B3"), BAD, "merged"),
@@ -203,14 +211,14 @@ WORKBOOKS: dict[str, tuple[bytes | str, str, str]] = {
     "dates": (workbook({**SMALL, "B2": datetime.date(2024, 1, 31)}), OK, "ISO dates"),
     "an error in a cell": (workbook({**SMALL, "B2": "#REF!"}), OK, ""),
     "a billion laughs": (with_member(laughing), BAD, "entities"),
-    "a bomb of 512 MB": (with_member(lambda n, c: c, bomb=bytes(1 << 29)), BAD, "unpacks to"),
+    "a bomb of 512 MB": (with_member(lambda n, c: c, bomb_bytes=1 << 29), BAD, "unpacks to"),
     "a sheet of 100 MB": (
         with_member(lambda n, c: c + b" " * 100_000_000 if n.endswith("sheet1.xml") else c),
         BAD,
         "unpacks to",
     ),
     "3,000 parts": (
-        with_member(lambda n, c: c, **{f"p{n}": b"" for n in range(3000)}),
+        with_member(lambda n, c: c, n_parts=3000),
         BAD,
         "parts",
     ),

@@ -20,6 +20,7 @@ from connectrial.stats.reliability import icc
 from connectrial.stats.variance_intervals import variance_intervals
 from parallel_trial import STUDY, write_parallel
 from siegel import write_siegel
+from some_sections import render_some
 from tiny import PARCELS
 
 
@@ -96,7 +97,7 @@ def test_estimands_are_recorded_saved_and_printed(siegel):
     assert known["intercurrent_events"]["admission to hospital"] == "hypothetical"
     folder = plan.study.path.parent / "out"
     assert dict(load_results(folder)["response_day1"].estimand) == dict(known)
-    assert "admission to hospital: hypothetical strategy" in render_report(results)
+    assert "admission to hospital: hypothetical strategy" in render_some(results, "clinical")
 
 
 @pytest.fixture(scope="module")
@@ -552,7 +553,8 @@ WRONG = {
 def test_a_wrong_study_file_gets_its_message(tmp_path, case):
     (right, wrong), says = WRONG[case]
     assert right in STUDY
-    study = write_parallel(tmp_path, study=STUDY.replace(right, wrong, 1))
+    study = tmp_path / "study.toml"
+    study.write_text(STUDY.replace(right, wrong, 1))
     with pytest.raises(StudyFileError) as caught:
         load_study(study)
     assert says in "\n".join(caught.value.problems)

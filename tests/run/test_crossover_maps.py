@@ -9,11 +9,11 @@ import pytest
 
 from connectrial.errors import StudyFileError
 from connectrial.io.voxels import read_map
-from connectrial.report import render_report
 from connectrial.run import plan_study, run_plan
 from connectrial.stats.mixed import fit_mixed
 from connectrial.study_file import load_study
 from run_images_tiny import STUDY, as_crossover, write_images
+from some_sections import render_some
 
 
 def session_map(out: Path, subject: str, session: str, label: str) -> np.ndarray:
@@ -75,7 +75,7 @@ def test_maps_of_a_crossover_are_described_by_treatment(crossed):
         *(f"visit-{one}day1_stat-mean" for one in ("placebo", "low", "high")),
         *(f"visit-{one}day1_from-placeboday1_stat-difference" for one in ("low", "high")),
     }
-    page = render_report(results)
+    page = render_some(results, "maps")
     assert "mean difference, high day 1 - placebo day 1" in page
 
 

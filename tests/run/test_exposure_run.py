@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from connectrial import load_results, load_study, plan_study, render_report, run_plan
+from connectrial import load_results, load_study, plan_study, run_plan
 from connectrial.errors import StudyFileError
 from connectrial.report.methods import known_references
 from connectrial.run.exposing import _caution, _mean_row
 from connectrial.trial.exposure import exposure_summary
 from connectrial.trial.pharmacokinetics import simulate_concentration
+from some_sections import render_some
 from tiny import STUDY, write_tiny
 
 N = 20
@@ -205,7 +206,7 @@ def test_a_dose_term_is_tested_like_any_other(results):
 
 
 def test_the_report_shows_exposure_with_its_source(results, trial):
-    page = render_report(results)
+    page = render_some(results, "exposure")
     assert 'id="exposure"' in page
     assert "Concentrations over time, by the model" in page
     assert "a model of S-ketamine is used for racemic" in page

@@ -26,8 +26,8 @@ from cifti_files import (
 )
 from connectrial import load_study, plan_study, run_plan
 from connectrial.io.outputs import load_results
-from connectrial.report import render_report
 from connectrial.stats.mixed import fit_mixed
+from some_sections import render_some
 
 N_FRAMES = 40
 STUDY = """
@@ -237,7 +237,7 @@ def test_group_files_peaks_and_rows(done):
         else:
             mm = AFFINE[:3, :3] @ axis.voxel[peak] + AFFINE[:3, 3]
             assert one[["peak_x_mm", "peak_y_mm", "peak_z_mm"]].tolist() == mm.tolist()
-    page = render_report(results)
+    page = render_some(results, "maps")
     assert "Maps over grayordinates" in page
     assert "Fisher z by structure" in page
     assert ".dscalar.nii files in group/maps" in page

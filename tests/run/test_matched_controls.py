@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from connectrial import fit_mixed, load_study, plan_study, render_report, run_plan
+from connectrial import fit_mixed, load_study, plan_study, run_plan
 from connectrial.errors import StudyFileError
+from some_sections import render_some
 from tiny import PARCELS, series_path, write_series
 
 STUDY = """
@@ -89,7 +90,7 @@ def test_chosen_controls_are_compared_and_the_others_have_a_reason(matched, tmp_
     assert "not a matched control" in "\n".join(results.tables["flow"]["left_out"])
     balance = results.tables["balance"].set_index(["variable", "level"])
     assert balance.loc[("sex", "F"), "smd_after"] == pytest.approx(0, abs=1e-12)
-    page = render_report(results)
+    page = render_some(results, "people")
     assert "Patients and matched controls: balance" in page
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from connectrial import load_results, load_study, plan_study, render_report, run_plan
+from connectrial import load_results, load_study, plan_study, run_plan
 from connectrial.errors import StudyFileError
+from some_sections import render_some
 
 MAPS = """
 [maps.amygdala]
@@ -55,7 +56,7 @@ def test_a_map_over_parcels_is_the_mean_of_peoples_maps(mapped, tmp_path):
     assert counts["p"].isna().all()
     again = load_results(tmp_path / "out")
     np.testing.assert_array_equal(again.tables["profiles"]["fc_z"], table["fc_z"])
-    page = render_report(again)
+    page = render_some(again, "maps")
     assert "Maps over parcels" in page
     assert "mean change, before to after (10 people)" in page
 

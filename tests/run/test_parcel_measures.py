@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from connectrial import load_study, plan_study, render_report, run_plan
+from connectrial import load_study, plan_study, run_plan
 from connectrial.data import Connectivity
 from connectrial.errors import InputError, StudyFileError
 from connectrial.fc.graphs import participation
 from connectrial.fc.networks import network_fc_detail
 from connectrial.fc.parcel_measures import global_of, participation_of
 from connectrial.report.quality_panels import region_panels
+from some_sections import render_some
 from tiny import PARCELS, series_path, write_series
 
 MEASURES = """
@@ -119,7 +120,7 @@ def test_measures_of_parcels_are_outcomes_in_a_crossover_of_three(tmp_path):
     assert edges["LH_Vis_1", "AMY-lh"] == pytest.approx(z["high"] - z["placebo"], abs=1e-8)
     spread = results["Spread"].estimates.query("declared and kind == 'coefficient'")
     assert set(spread["unit"]) == {"participation coefficient"}
-    page = render_report(results)
+    page = render_some(results, "hypotheses")
     regions = region_panels(results)[0].figure.axes[0]
     assert [label.get_text() for label in regions.get_xticklabels()] == [
         "placebo day 1",

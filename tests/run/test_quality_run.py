@@ -16,6 +16,7 @@ from connectrial.io.confounds import read_confounds
 from connectrial.report.methods import methods_text
 from connectrial.run.making_of import made_from
 from connectrial.run.session_jobs import session_jobs
+from some_sections import render_some
 from tiny_images import (
     PARCELS,
     bold_path,
@@ -322,9 +323,8 @@ def test_carpets_are_drawn_and_made_again_when_lost(ran):
     lost.unlink()
     run_plan(plan, out, level="participant")
     assert lost.read_bytes() == before
-    from connectrial import render_report
 
-    page = render_report(results)
+    page = render_some(results, "quality")
     assert "completely confounded" in page
 
 
