@@ -90,7 +90,7 @@ def test_chosen_controls_are_compared_and_the_others_have_a_reason(matched, tmp_
     assert "not a matched control" in "\n".join(results.tables["flow"]["left_out"])
     balance = results.tables["balance"].set_index(["variable", "level"])
     assert balance.loc[("sex", "F"), "smd_after"] == pytest.approx(0, abs=1e-12)
-    page = render_some(results, "people")
+    page = render_some(results, "groups")
     assert "Patients and matched controls: balance" in page
 
 
