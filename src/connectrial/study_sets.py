@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from connectrial.study_base import Label, RoleName, Section
 from connectrial.study_signals import ConnectivitySection, DenoisingSection
-
-
-def contrast_term(
-    treatment: str, against: str, *, visits: Sequence[str] = (), since: str | None = None
-) -> str:
-    """Return what a contrast of treatments is called in tables."""
-    name = f"{treatment} - {against}"
-    if visits:
-        listed = ", ".join(visits)
-        name += f" at {listed}" if len(visits) == 1 else f", mean of {listed}"
-    return name if since is None else f"{name}, change from {since}"
+from connectrial.wording import contrast_term
 
 
 class ConnectionTable(Section):

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from connectrial.figures.maps import MapRow
+from connectrial.figures.outlines import add_points, head_axes
 from connectrial.figures.palette import INK, LEVELS, MUTED, SIGNED, styled
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def plot_systems(
     """
     figure, boxes = _rows(len(systems))
     for (title, parts), (y, tall) in zip(systems.items(), boxes, strict=True):
-        display = _glass(figure, (_side(), y, 1 - _side(), tall))
+        head = head_axes(figure, (_side(), y, 1 - _side(), tall))
         figure.text(
             0.01, y + 0.5 * tall, title, fontsize=9, fontweight="bold", va="bottom", wrap=True
         )
@@ -50,9 +51,7 @@ def plot_systems(
             colour = LEVELS[(0, 5)[number % 2]]
             if known:
                 xyz = places.loc[known, ["x_mm", "y_mm", "z_mm"]].to_numpy(dtype=float)
-                display.add_markers(
-                    xyz, marker_color=colour, marker_size=9 if number == 0 else 22, alpha=0.8
-                )
+                add_points(head, xyz, colour=colour, size=9 if number == 0 else 22, alpha=0.8)
             lines.append((f"● {name} ({len(known)})", colour))
         for i, (words, colour) in enumerate(lines):
             figure.text(0.01, y + 0.5 * tall - 0.028 * (9 / figure.get_figheight()) * (i + 1) * 1.6, words,
@@ -207,7 +206,7 @@ def _rows(n: int) -> tuple[Figure, list[tuple[float, float]]]:
 def _glass(
     figure: Figure,
     box: tuple[float, float, float, float],
-    image: Any = None,  # noqa: ANN401 - nibabel has no types
+    image: Any,  # noqa: ANN401 - nibabel has no types
     **options: Any,  # noqa: ANN401
 ) -> Any:  # noqa: ANN401 - nilearn has no types
     from nilearn import plotting

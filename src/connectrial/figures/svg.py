@@ -125,8 +125,16 @@ def _prefix_ids(text: str, prefix: str) -> str:
 def _shorten(text: str) -> str:
     """Cut coordinates to three decimals; what a reader reads stays as it is."""
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d+\.\d{3})\d+", r"\1", tag.group(0)), text)
+    if _LONG_NUMBER_READ.search(text) is None:
+        text = _LONG_NUMBER.sub(r"\1", text)
+    else:  # one tag after the other takes ten times as long
+        text = _TAG.sub(lambda tag: _LONG_NUMBER.sub(r"\1", tag.group(0)), text)
     return re.sub(r"\n\s+", "\n", text)
+
+
+_LONG_NUMBER = re.compile(r"(\d+\.\d{3})\d+")
+_LONG_NUMBER_READ = re.compile(r">[^<]*\d\.\d{4}")
+_TAG = re.compile(r"<[^>]*>")
 
 
 def text_element(x: float, y: float, text: str, *, css: str = "", anchor: str = "start") -> str:

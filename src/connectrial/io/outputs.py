@@ -277,7 +277,7 @@ def _tidy_means(table: pd.DataFrame) -> pd.DataFrame:
 def _typed(table: pd.DataFrame, known: Mapping[str, Any]) -> pd.DataFrame:
     """Give visits back their order; empty text is empty, not missing."""
     if "visit" in table:
-        present = set(table["visit"].dropna())
+        present = set(table["visit"].dropna().unique())
         plan = known["Plan"]
         for order in (plan["visits"], plan.get("places", ())):
             if present <= set(order):

@@ -88,9 +88,7 @@ def _build(
     waiting = deque(sorted(places, key=lambda i: (*_dearness(names[i]), i)))
     failed: list[Exception] = []
     feeders = [
-        # The first section is given here: that of brains goes where their library was loaded.
-        Thread(target=_feed, args=(pool, waiting.popleft(), waiting, built, failed), daemon=True)
-        for pool in pools
+        Thread(target=_feed, args=(pool, waiting, built, failed), daemon=True) for pool in pools
     ]
     for pool, feeder in zip(pools, feeders, strict=True):
         pool.submit(_hold, (results, numbers, shelf))
@@ -109,7 +107,6 @@ def _build(
 
 def _feed(
     pool: Executor,
-    first: int,
     waiting: deque[int],
     built: list[Section | None],
     failed: list[Exception],
@@ -117,11 +114,9 @@ def _feed(
     """Give one process of a pool a section after the other, until none is left."""
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
-    place: int | None = first
     try:
-        while not failed and place is not None:
+        while not failed and (place := _next(waiting)) is not None:
             built[place] = pool.submit(_held_section, place).result()
-            place = _next(waiting)
     except BrokenProcessPool:
         failed.append(
             MachineError(

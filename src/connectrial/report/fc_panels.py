@@ -24,6 +24,7 @@ from connectrial.report.live_forest import forest_live
 from connectrial.report.panel import Panel
 from connectrial.report.source import (
     controls_level,
+    ends_of,
     networks_of,
     same_estimate,
     table,
@@ -256,7 +257,7 @@ def edge_panel(results: Results, name: str) -> Panel | None:
     edges = results.edges[name]
     if edges.empty or edges["statistic"].isna().all():
         return None
-    known = list(dict.fromkeys([*edges["parcel_a"].astype(str), *edges["parcel_b"].astype(str)]))
+    known = ends_of(edges)
     order = next((list(map(str, m.index)) for m in results.matrices.values()), known)
     order = [parcel for parcel in order if parcel in set(known)] or known
     networks = networks_of(results, order)

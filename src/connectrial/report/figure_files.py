@@ -81,10 +81,10 @@ class Shelf:
         elif panel.svg:
             own = alone(panel.svg)
             own = with_mark(own, words=_MARK, size=_OWN_LETTERS) if self.simulated else own
-            written.append(write_atomic(folder / f"{name}.svg", own))
+            written.append(_written(folder / f"{name}.svg", own))
         for words, text in texts:
             path = folder / (f"{name}_{file_label(words)}.tsv" if words else f"{name}.tsv")
-            written.append(write_atomic(path, text))
+            written.append(_written(path, text))
         return tuple(written)
 
     def _is_drawn(self, paths: Mapping[str, Path], svg: bytes) -> bool:
@@ -96,6 +96,13 @@ class Shelf:
             and digest_file(path) == self.drawn.get(path.relative_to(self.output_dir).as_posix())
             for path in paths.values()
         )
+
+
+def _written(path: Path, text: str) -> Path:
+    """Write a text, unless it is there: to bring a file to the disk takes longer than to read it."""
+    if path.is_file() and path.read_bytes() == text.encode():
+        return path
+    return write_atomic(path, text)
 
 
 def panel_texts(panel: Panel) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from connectrial.figures.matrices import Blocks, order_by_network
 from connectrial.figures.numbers import format_number
 from connectrial.report.live import Live
 from connectrial.report.quantise import pack, worst
-from connectrial.report.source import networks_of
+from connectrial.report.source import ends_of, networks_of
 from connectrial.results import Results
 
 _LEVEL = 0.95
@@ -30,7 +30,7 @@ def edge_live(results: Results, name: str) -> Live | None:
     edges = results.edges[name]
     if edges.empty or edges["statistic"].isna().all():
         return None
-    known = list(dict.fromkeys([*edges["parcel_a"].astype(str), *edges["parcel_b"].astype(str)]))
+    known = ends_of(edges)
     order = next((list(map(str, m.index)) for m in results.matrices.values()), known)
     order = [parcel for parcel in order if parcel in set(known)]
     order += [parcel for parcel in known if parcel not in set(order)]

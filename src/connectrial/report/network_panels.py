@@ -11,7 +11,7 @@ from connectrial.figures.numbers import format_count
 from connectrial.report.blocks import Block, figure_block, live_block
 from connectrial.report.live import Live
 from connectrial.report.panel import Panel
-from connectrial.report.source import networks_of, table
+from connectrial.report.source import ends_of, networks_of, table
 from connectrial.results import Results
 
 _ALPHA = 0.05
@@ -38,7 +38,7 @@ def network_blocks(results: Results, name: str) -> list[Block]:
             *live_block(_brain(name, own, centres)),
             *_connectome(results, name, own, centres, words),
         ]
-    parcels = list(dict.fromkeys([*edges["parcel_a"].astype(str), *edges["parcel_b"].astype(str)]))
+    parcels = ends_of(edges)
     networks = networks_of(results, parcels)
     if len(set(networks.values())) > 1:  # one arc would say nothing that the brain does not
         panel = Panel(

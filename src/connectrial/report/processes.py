@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 _MOST_PROCESSES = 4  # more would each load their libraries for a section or two
-#: What nearly every page takes. What but some take is asked for by :func:`load_in`.
+#: What nearly every page takes.
 _LIBRARIES = (
     "connectrial.report.building",
     "connectrial.figures.palette",
@@ -48,16 +48,11 @@ def drawing_processes(n_jobs: int) -> Iterator[tuple[Executor, ...]]:
     pools = tuple(ProcessPoolExecutor(max_workers=1) for _ in range(wanted))
     try:
         for pool in pools:
-            load_in(pool, *_LIBRARIES)
+            pool.submit(_load, _LIBRARIES)
         yield pools
     finally:
         for pool in pools:
             pool.shutdown(wait=False)  # to wait for processes to end takes two seconds
-
-
-def load_in(pool: Executor, *libraries: str) -> None:
-    """Let the process of a pool load libraries, while this one goes on."""
-    pool.submit(_load, libraries)
 
 
 def _load(libraries: tuple[str, ...]) -> None:

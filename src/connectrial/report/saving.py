@@ -19,12 +19,11 @@ from connectrial.report.figure_files import Shelf
 from connectrial.report.identifiers import people_named, with_codes
 from connectrial.report.methods import known_references, methods_text
 from connectrial.report.page import as_shown, page_sections, render_sections
-from connectrial.report.processes import drawing_processes, load_in
+from connectrial.report.processes import drawing_processes
 from connectrial.report.saving_pages import gather_pages, remove_pages, save_pages
 from connectrial.report.scan_links import with_pages
 from connectrial.report.scan_views import PEOPLE_FOLDER, SCANS_PAGE, pages_table
 from connectrial.report.sections import section_panels
-from connectrial.report.systems_panel import systems_placed
 from connectrial.results import Results
 
 if TYPE_CHECKING:
@@ -80,8 +79,6 @@ def save_report(
     drawn = _drawn_before(out)
     remove_file(_note(out))
     with drawing_processes(n_jobs) if pools is None else nullcontext(pools) as drawing:
-        if drawing and systems_placed(results):
-            load_in(drawing[0], "nilearn.plotting")  # for its first section, and seconds to load
         return _save(results, out, drawn, identifiers, pages=pages, n_jobs=n_jobs, pools=drawing)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from connectrial.results import Result, Results
-from connectrial.study_sets import contrast_term
 from connectrial.trial.periods import repeat_common
+from connectrial.wording import contrast_term
 
 NOT_STATED = "not stated"
 _TEST_KINDS = (
@@ -158,6 +158,12 @@ def declared_tests(results: Results, name: str) -> tuple[str, ...]:
                 terms = tuple(str(term) for term in entry.get("tests") or ())
                 return (*terms, *_contrasts(results, entry))
     return ()
+
+
+def ends_of(edges: pd.DataFrame) -> list[str]:
+    """Return the parcels at the ends of edges, each once, in the order in which they come."""
+    ends = pd.concat([edges["parcel_a"], edges["parcel_b"]])
+    return [str(parcel) for parcel in ends.unique()]
 
 
 def visits_of(results: Results, name: str) -> set[str]:

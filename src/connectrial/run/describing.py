@@ -15,8 +15,8 @@ from connectrial.plan.processing import processing_sentences
 from connectrial.plan.variants import variant_words
 from connectrial.results import Results
 from connectrial.run.model_rows import DF_METHODS
-from connectrial.study_sets import contrast_term
 from connectrial.trial.visits import CONTROLS
+from connectrial.wording import contrast_term
 
 _TEST_KINDS = ["coefficient", "contrast", "F test", "difference", "risk difference"]
 _TEST_KINDS += ["hazard ratio", "probabilistic index", "correlation"]
