@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -90,6 +92,9 @@ def _shown(text: str) -> str:
     return f"{shown[:_LONGEST_MESSAGE]} [...]"
 
 
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
 def guarded(command: Callable[[], Any]) -> NoReturn:
     """Turn what the user can mend into one message and exit code 2."""
     try:
@@ -103,6 +108,15 @@ def guarded(command: Callable[[], Any]) -> NoReturn:
         raise SystemExit(0) from None
     except OSError as error:
         # A file that cannot be used is the user's to mend, wherever it was met.
+        if error.filename is None and error.errno in _FULL:
+            # What standard output still holds would be tried again at the end, and Python say so once more.
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+            refuse(
+                (
+                    f"nothing more can be written ({error.strerror}): make room on the disk of OUT, or "
+                    "of the file that the output goes to, and give the same command again",
+                )
+            )
         if error.filename is None or error.strerror is None:
             _our_fault()
         refuse((f"{error.filename}: cannot be used ({error.strerror})",))
