@@ -101,6 +101,7 @@ def test_partial_eta_squared_of_an_anova_is_that_of_its_f():
 def test_qc_fc_has_a_row_per_visit():
     rows = [
         _row(term=f"{measure}, {visit}", unit=unit, estimate=value + add, n_subjects=n)
+        | ({"flags": "by chance about .05"} if unit == "share" else {})
         for visit, n, add in (("day 1, placebo", 20, 0.0), ("within people", 18, 0.1))
         for measure, unit, value in (
             ("median |r|", "r", 0.2),
@@ -108,7 +109,8 @@ def test_qc_fc_has_a_row_per_visit():
             ("slope of r over distance", "r per mm", 0.001),
         )
     ]
-    table = qc_fc_table(tidy(rows))
+    table, notes = qc_fc_table(tidy(rows))
+    assert notes == ("edges with p < .05: by chance about .05",)
     heads = ["visit", "people", "median |r|", "edges with p < .05"]
     assert [head for head, _ in table.heads] == [*heads, "slope of r over distance (r per mm)"]
     texts = [[cell.text for cell in cells] for _, cells in table.rows]
@@ -209,4 +211,4 @@ def test_the_mark_of_simulated_data_has_a_strip_of_its_own(tmp_path):
     ],
 )
 def test_names_below_an_axis_are_turned_only_where_they_do_not_fit(names, places, expected):
-    assert fitted_names(names, places, inches=3.5) == expected
+    assert fitted_names(names, places, inches=3.15) == expected

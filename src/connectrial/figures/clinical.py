@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+#: Share of an axis from its first to its last mark.
+_INSIDE = 0.9
+
+
 @styled
 def plot_course(
     scores: pd.DataFrame,
@@ -109,7 +113,7 @@ def plot_course(
         place |= {visit: float((days or {})[visit]) for visit in alone}
     _draw_scans(ax, [place[visit] for visit in scan_visits if visit in place])
     long = ax.get_position().width * float(figure_of(ax).get_figwidth())
-    words, aslant = fitted_names(list(place), list(place.values()), inches=long)
+    words, aslant = fitted_names(list(place), list(place.values()), inches=_INSIDE * long)
     ax.set_xticks(list(place.values()), words)
     ax.tick_params(axis="x", rotation=aslant)
     ax.set_ylabel(f"{scale} ({unit})" if unit else scale)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from connectrial.figures.lines import fitted_names
 from connectrial.figures.palette import (
     INK,
     LEVELS,
@@ -94,7 +95,6 @@ def plot_concentration(
                       markersize=3.5, alpha=0.8)  # fmt: skip
     main.set_ylabel("plasma concentration (ng/ml)")
     main.set_ylim(bottom=0)
-    main.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=6 if doses_apart else 2)
     if "doses" in axes:
         _draw_doses(axes["doses"], doses)
     lowest = main
@@ -110,7 +110,9 @@ def plot_concentration(
     lowest.set_xlabel("hours")
     # A scan at the very end needs room for its name.
     main.set_xlim(float(times.min()), float(times.max()) + 0.02 * float(np.ptp(times)))
-    _name_scans(main, scans_h or {})
+    level = _name_scans(main, scans_h or {})
+    above = 1.07 if level else 1.0
+    main.legend(loc="lower right", bbox_to_anchor=(1.0, above), ncols=6 if doses_apart else 2)
     return figure_of(main)
 
 
@@ -180,10 +182,24 @@ def _draw_doses(ax: Axes, doses: pd.DataFrame) -> None:
         ax.set_ylabel("dose")
 
 
-def _name_scans(ax: Axes, scans_h: Mapping[str, float]) -> None:
+def _name_scans(ax: Axes, scans_h: Mapping[str, float]) -> bool:
+    """Write each scan's name above its line, else along it; tell whether above."""
+    long = ax.get_position().width * float(figure_of(ax).get_figwidth())
+    first, last = ax.get_xlim()
+    shown = {name: hours for name, hours in scans_h.items() if first <= hours <= last}
+    share = float(np.ptp(list(shown.values()))) / (last - first) if shown else 0.0
+    words, turned = fitted_names(list(shown), list(shown.values()), inches=share * long, lines=1)
+    if shown and not turned:
+        for name, hours in zip(words, shown.values(), strict=True):
+            ax.text(
+                hours, 1.01, name, transform=ax.get_xaxis_transform(), ha="center", va="bottom",
+                fontsize=8, color=MUTED,
+            )  # fmt: skip
+        return True
     for name, hours in scans_h.items():
         ax.text(
             hours, 1.0, f" {name}", transform=ax.get_xaxis_transform(), rotation=90,
             ha="right" if hours > ax.get_xlim()[0] + 0.04 * np.ptp(ax.get_xlim()) else "left",
             va="top", fontsize=8, color=MUTED,
         )  # fmt: skip
+    return False

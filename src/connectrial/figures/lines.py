@@ -137,7 +137,7 @@ def draw_means(
 
 
 def fitted_names(
-    names: Sequence[str], places: Sequence[float], *, inches: float
+    names: Sequence[str], places: Sequence[float], *, inches: float, lines: int = 2
 ) -> tuple[list[str], float]:
     """Return names as they fit below an axis, and how far they are turned.
 
@@ -148,7 +148,9 @@ def fitted_names(
     places : sequence of float
         Where they stand on the axis.
     inches : float
-        How long the axis is.
+        From the first to the last of them.
+    lines : int
+        1 where words may not be broken.
 
     Returns
     -------
@@ -160,8 +162,8 @@ def fitted_names(
     order = np.argsort(places, kind="stable")
     at = np.asarray(places, dtype=float)[order]
     span = float(np.ptp(at)) if len(at) else 0.0
-    gaps = np.diff(at) / (span or 1.0) * inches * _INSIDE
-    for words in (list(names), [name.replace(" ", "\n") for name in names]):
+    gaps = np.diff(at) / (span or 1.0) * inches
+    for words in (list(names), [name.replace(" ", "\n") for name in names])[:lines]:
         wide_ = [_LETTER_INCHES * max(map(len, words[i].split("\n"))) for i in order]
         if all(gap >= (a + b) / 2 for gap, a, b in zip(gaps, wide_, wide_[1:], strict=False)):
             return words, 0.0
@@ -169,7 +171,6 @@ def fitted_names(
 
 
 _LETTER_INCHES = 0.085  # a letter below an axis, and a little room between names
-_INSIDE = 0.9  # share of an axis from its first to its last mark
 
 
 def draw_zero(ax: Axes) -> None:

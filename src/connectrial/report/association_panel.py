@@ -31,7 +31,7 @@ def association_panel(results: Results, result: Result) -> Panel | None:
     terms = list(dict.fromkeys(own["term"].astype(str)))
     return Panel(
         name=f"association {result.name}",
-        title=f"{result.title}: person by person",
+        title="Person by person",
         how="Dots are people; the line is that of least squares. Above each panel stand the coefficient, "
         "its interval and its p, not adjusted.",
         alt="; ".join(f"{term_words(term, 'correlation')}: {words.get(term, '')}" for term in terms)

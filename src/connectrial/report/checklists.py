@@ -58,6 +58,7 @@ def checklists_section(results: Results, sections: Sequence[Section]) -> Section
                     Block(kind="text", text=(f"Items in our own words, after {one['source']}.",)),
                     table_block(_table(str(one["name"]), checks)),
                 ),
+                printed=True,
             )
         )
     return Section(

@@ -144,11 +144,17 @@ def _analyses(results: Results) -> list[Block]:
         if result.role != "quality" or result.what != "quality" or result.name == _TESTS:
             continue
         blocks.append(Block(kind="heading", title=result.title, name="quality"))
+        told = result.notes
         if len(result.estimates):  # what could not be done has its reason in the notes alone
-            shown = qc_fc_table(result.estimates) if result.name == QC_FC else _short_table(result)
+            shown, more = (
+                qc_fc_table(result.estimates)
+                if result.name == QC_FC
+                else (_short_table(result), ())
+            )
             blocks.append(table_block(shown, data=result.estimates, name=result.name))
-        if result.notes:
-            blocks.append(Block(kind="notes", text=result.notes))
+            told = (*more, *told)
+        if told:
+            blocks.append(Block(kind="notes", text=told))
     return blocks
 
 
