@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
+from command_line import connectrial
 from tiny import STUDY, series_path
-
-
-class Done(NamedTuple):
-    """What a command left behind."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def connectrial(*words: object, program: str = "cli") -> Done:
-    """Run a command as a user does, in this process."""
-    from connectrial import cli
-
-    out, err = io.StringIO(), io.StringIO()
-    entry = {"cli": cli.main, "bids": cli.bids_app}[program]
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        patch.setattr(sys, "argv", ["connectrial", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            entry()
-    return Done(int(stopped.value.code or 0), out.getvalue(), err.getvalue())
+from without_pictures import without_pictures
 
 
 def test_help_loads_nothing_heavy():
@@ -148,7 +122,8 @@ def test_bids_app_form(tiny, tmp_path):
     assert refused.returncode == 2
     assert "19 of 23 sessions have no FC matrix" in refused.stderr
     assert connectrial(data, out, "participant", "--study", tiny, program="bids").returncode == 0
-    assert connectrial(data, out, "group", "--study", tiny, program="bids").returncode == 0
+    with without_pictures():
+        assert connectrial(data, out, "group", "--study", tiny, program="bids").returncode == 0
     assert (out / "report.html").is_file()
 
 
