@@ -157,9 +157,9 @@ def test_matrices_alone_come_to_their_truth(tmp_path):
         tmp_path,
         "prepost-matrices",
         smaller={
-            "n = 20": "n = 8",
-            "scans = { 1 = 20, 2 = 17 }": "scans = { 1 = 8, 2 = 7 }",
-            "n = 10": "n = 4",
+            "n = 20": "n = 6",
+            "scans = { 1 = 20, 2 = 17 }": "scans = { 1 = 6, 2 = 5 }",
+            "n = 10": "n = 3",
         },
     )
     assert plan.problems == ()
