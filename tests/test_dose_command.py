@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from command_line import connectrial
 from connectrial.io.regimens import read_regimen
 from connectrial.trial.compartments import MODELS
 from connectrial.trial.pharmacokinetics import simulate_concentration
-from command_line import connectrial
 
 DOCS = Path(__file__).parents[1] / "docs"
 TABLE = "subject\tstart_h\tduration_h\trate_mg_kg_h\tweight_kg\n01\t0\t12\t0.15\t60\n02\t0\t96\t0.3\tn/a\n"
