@@ -13,6 +13,7 @@ import pytest
 from connectrial import load_study, plan_study, run_plan
 from connectrial.errors import StudyFileError
 from connectrial.report.time_axis import time_axis_panel
+from connectrial.run import group
 from connectrial.run.simulating import simulate_dataset
 from connectrial.trial.pharmacokinetics import simulate_concentration
 
@@ -51,7 +52,10 @@ def krystal(tmp_path_factory):
     made, plan = planned(folder, "krystal2019")
     assert plan.problems == ()
     asked = ("MADRS change", "High by concentration", "exposure")
-    return made, plan, run_some(plan, folder / "out", lambda a: a.name in asked)
+    with pytest.MonkeyPatch.context() as patch:
+        # 120 fits, each without one person, which nothing here asks about.
+        patch.setattr(group, "diagnose_primary", lambda _analyses, results, _fc: (results, {}))
+        return made, plan, run_some(plan, folder / "out", lambda a: a.name in asked)
 
 
 def test_doses_follow_the_arm(krystal):

@@ -78,12 +78,12 @@ class CholeskyMap:
         out = np.zeros((n, k, k))
         for size, part in zip(self.sizes, self.slices(), strict=True):
             lower = unpack_lower(factors[:, part], size)
-            pairs = [(a, b) for a in range(size) for b in range(a + 1)]
-            for i, (a, b) in enumerate(pairs):
-                for j, (c, d) in enumerate(pairs):
-                    out[:, part.start + i, part.start + j] = (a == c) * lower[:, b, d] + (
-                        b == c
-                    ) * lower[:, a, d]
+            # Row a of the factor, whose first a + 1 entries are free, begins here.
+            row = [part.start + a * (a + 1) // 2 for a in range(size)]
+            for a in range(size):
+                for b in range(a + 1):
+                    out[:, row[a] + b, row[a] : row[a] + a + 1] += lower[:, b, : a + 1]
+                    out[:, row[a] + b, row[b] : row[b] + b + 1] += lower[:, a, : b + 1]
         out[:, -1, -1] = 2 * factors[:, -1]
         return out
 
