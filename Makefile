@@ -23,7 +23,7 @@ demo: $(VENV)/.installed-connectrial  ## a simulated trial, analysed from files 
 
 # In CI the order of tests is the same for the same tree, and the dear ones are named.
 test: $(VENV)/.installed-test  ## the tests
-	$(RUN) pytest -n auto --dist loadfile $(if $(CI),-p randomly --randomly-seed=20210122 --reruns 1 --durations=40 --durations-min=4)
+	$(RUN) pytest -n auto --dist loadfile --no-loadscope-reorder $(if $(CI),-p randomly --randomly-seed=20210122 --reruns 1 --durations=40 --durations-min=4)
 
 lint: $(VENV)/.installed-dev  ## style, types, and who may import whom
 	$(RUN) ruff check

@@ -21,6 +21,29 @@ if os.environ.get("CI"):
     settings.load_profile("ci")
 
 
+#: Files that take longest begin first, so that none is at work when all others are done.
+_LONGEST = {
+    "test_cli.py",
+    "test_clinical_trial.py",
+    "test_cluster.py",
+    "test_contrasts.py",
+    "test_corpus.py",
+    "test_crossover.py",
+    "test_example_designs.py",
+    "test_identifiers.py",
+    "test_maps.py",
+    "test_resume.py",
+    "test_run.py",
+    "test_saving.py",
+    "test_simulate_study.py",
+    "test_stages.py",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
+
+
 def pytest_collection_finish() -> None:
     """Tell Python that what is loaded stays, and to look for garbage less often: a tenth of the time."""
     gc.collect()
