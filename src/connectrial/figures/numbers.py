@@ -60,7 +60,8 @@ def term_words(term: object, kind: object = "coefficient") -> str:
     if str(kind) not in ("coefficient", "F test"):
         return name_words(text.replace(" ~ ", " with "))
     # In a formula nothing follows the colon but the next factor; in words a blank does.
-    return re.sub(r":(?! )", " \u00d7 ", re.sub(r"\[([^\]]*)\]", r" \1", text))
+    words = re.sub(r":(?! )", " \u00d7 ", re.sub(r"\[([^\]]*)\]", r" \1", text))
+    return name_words(words)
 
 
 def first_note(flags: object) -> str:

@@ -113,6 +113,7 @@ def estimate_words(row: Mapping[Hashable, Any]) -> str:
     return format_number(estimate)
 
 
+NO_BREAK = "\u00a0"
 _COUNTED = ("people", "sessions", "scans")
 #: Names of statistics that would push a table's other columns out of sight.
 _STATISTICS = {"chi-square": "χ²", "penalised likelihood-ratio chi-square": "penalised LR χ²"}
@@ -234,7 +235,8 @@ def _number_cells(row: Mapping[Hashable, Any], *, apart: bool) -> list[Cell]:
         ),
         _number(row["se"]),
         Cell(
-            text=f"{name}\u00a0=\u00a0{format_number(statistic)}"
+            # A long name may stand above its number, or the table grows wider than a screen.
+            text=f"{name}{' ' if len(name) > 2 else NO_BREAK}={NO_BREAK}{format_number(statistic)}"
             if statistic == statistic
             else "–",
             sort=statistic,

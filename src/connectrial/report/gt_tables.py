@@ -111,7 +111,7 @@ def _filling(cell: Cell, inside: Callable[[Cell], str]) -> str:
 
 def _breadth(columns: int) -> list[str]:
     """Name a table whose columns need smaller type on paper."""
-    return ["many"] * (columns > 9) + ["most"] * (columns > 12)
+    return ["many"] * (columns > 8) + ["most"] * (columns > 12)
 
 
 def _is_plain(cell: Cell) -> bool:

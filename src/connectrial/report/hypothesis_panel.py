@@ -30,11 +30,13 @@ def hypothesis_panel(results: Results, result: Result) -> Panel | None:
     if values.empty:
         return None
     factor, levels = _split_by(results, result, values)
-    if means is not None and factor not in (None, *means["by_factor"]):
-        means = None  # of a model that does not split people so
+    own = factor is None or factor == factor_of(results, result)[0]
+    means = (
+        means if own else None
+    )  # those of a model that does not split people so say nothing here
     order = list(dict.fromkeys([*visits(results), *values["visit"].unique()]))
     present = [visit for visit in order if (values["visit"] == visit).any()]
-    changes = _changes(result, levels, visits=present)
+    changes = _changes(result, levels, visits=present) if own else None
     unit = unit_of(result)
     at_one = factor is not None and len(present) == 1
     figure = (
@@ -49,7 +51,7 @@ def hypothesis_panel(results: Results, result: Result) -> Panel | None:
     columns = ["subject", "visit", factor, "value"]
     return Panel(
         name=f"hypothesis {result.name}",
-        title="Every person, the means, and the change",
+        title=_title(means, at_one=len(present) == 1),
         how=how,
         alt=f"{result.title}: connectivity of {n_people} people over visits"
         + (f" by {factor}" if factor else "")
@@ -89,6 +91,13 @@ def _at_one_visit(
         colours=[colours[level] for level in levels],
         unit=unit,
     )
+
+
+def _title(means: pd.DataFrame | None, *, at_one: bool) -> str:
+    shown = ["every person", *(["the means"] if means is not None else [])]
+    shown += [] if at_one else ["the change"]
+    words = ", ".join(shown[:-1]) + ("," if len(shown) > 2 else "") + f" and {shown[-1]}"
+    return (words if len(shown) > 1 else shown[0]).capitalize()
 
 
 def _how_to_read(means: pd.DataFrame | None, *, at_one: bool, several: bool) -> str:

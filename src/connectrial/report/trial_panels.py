@@ -236,8 +236,11 @@ def quality_chart(results: Results) -> Live | None:
                 measures[measure] = words
     if not measures:
         return None
-    order = list(dict.fromkeys([*places(results), *visits(results)]))
     shown = ready[ready["visit"].notna()]
+    # Visits without a scan take no room, or names of the others would be turned.
+    scanned = set(shown["visit"].astype(str))
+    declared = dict.fromkeys([*places(results), *visits(results)])
+    order = [visit for visit in declared if visit in scanned]
     limits = {name: limit for name in measures if (limit := _limit(results, name)) is not None}
     return chart(
         chart_quality(shown, measures=measures, visits=order, factors=known, limits=limits),

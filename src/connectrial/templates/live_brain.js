@@ -33,15 +33,15 @@ Live.kinds.brain = (body, data) => {
     const near = (depth) => 0.35 + 0.65 * (depth / reach + 1) / 2;
     draw.fillStyle = Live.colour("--muted");
     seen.forEach(([x, y, depth], i) => {
-      draw.globalAlpha = near(depth) * (held.has(i) ? 1 : 0.5);
-      draw.beginPath(); draw.arc(x, y, held.has(i) ? 3.4 : 1.5, 0, 7); draw.fill();
+      draw.globalAlpha = near(depth) * (held.has(i) ? 1 : 0.75);
+      draw.beginPath(); draw.arc(x, y, held.has(i) ? 4 : 2.2, 0, 7); draw.fill();
     });
     const order = data.edges.map((edge) => [edge, seen[edge[0]][2] + seen[edge[1]][2]]).sort((a, b) => a[1] - b[1]);
     order.forEach(([[a, b, t], depth]) => {
       draw.globalAlpha = near(depth / 2) * 0.85;
       draw.strokeStyle = Live.colour(t > 0 ? "--red" : "--blue");
       draw.setLineDash(t > 0 ? [] : [4, 3]);
-      draw.lineWidth = 0.6 + 2 * Math.abs(t) / most;
+      draw.lineWidth = 0.8 + 2 * Math.abs(t) / most;
       draw.beginPath(); draw.moveTo(seen[a][0], seen[a][1]); draw.lineTo(seen[b][0], seen[b][1]); draw.stroke();
     });
     draw.setLineDash([]); draw.globalAlpha = 1; draw.fillStyle = Live.colour("--muted");
