@@ -28,7 +28,7 @@ test: $(VENV)/.installed-test  ## the tests
 lint: $(VENV)/.installed-dev  ## style, types, and who may import whom
 	$(RUN) ruff check
 	$(RUN) ruff format --check
-	$(RUN) mypy
+	$(RUN) mypy $(if $(CI),--no-incremental)
 	$(VENV)/bin/lint-imports
 
 browser: $(VENV)/.installed-test-browser  ## reports in a headless Chromium; skips where there is none

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from command_line import connectrial
 from connectrial import load_study, plan_study, run_plan
 from connectrial.errors import InputError, MachineError
 from connectrial.io import files
@@ -257,15 +258,20 @@ def test_threads_of_the_linear_algebra_change_nothing_but_rounding(n_threads):
 
 
 def test_a_folder_that_another_run_holds_is_refused_by_the_command(small, tmp_path):
-    from connectrial.io.locks import claimed
-
     out = tmp_path / "out"
     out.mkdir()
-    command = [sys.executable, "-m", "connectrial", "run", str(small), str(out)]
-    with claimed(out):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    hold = (
+        "import sys; from pathlib import Path; from connectrial.io.locks import claimed\n"
+        "with claimed(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(out)], stdin=-1, stdout=-1, text=True
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        done = connectrial("run", small, out)
+        other.communicate("")
     assert done.returncode == 2
-    assert f"another run is at work here (process {os.getpid()} on " in done.stderr
+    assert f"another run is at work here (process {other.pid} on " in done.stderr
     assert "Traceback" not in done.stderr
     assert list(out.iterdir()) == []
 
