@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import t as student
 
-from connectrial.report import render_report
 from connectrial.report.quantise import pack, unpack, worst
 from connectrial.results import Results
-from test_report import NASTY, siegel_like
+from test_report import NASTY, siegel_like, siegel_page
 
 
 class Forms(HTMLParser):
@@ -48,8 +47,8 @@ def results() -> Results:
 
 
 @pytest.fixture(scope="module")
-def page(results) -> str:
-    return render_report(results)
+def page() -> str:
+    return siegel_page()
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +119,7 @@ def test_mean_matrices_come_back_from_their_form(results, forms):
 
 def test_forms_hold_no_markup_and_the_page_two_scripts():
     """Names with markup stand in the data as text; nothing of them is parsed as a tag."""
-    page = render_report(siegel_like(nasty=NASTY, name=NASTY))
+    page = siegel_page(NASTY)
     assert page.count("\n<script>") == 2  # Vega, once for all charts, and the page's own
     for form in Forms(page).found:
         json.loads(form["data-json"])

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import html
 import re
+from functools import cache
 from html.parser import HTMLParser
 
 import numpy as np
@@ -391,9 +392,15 @@ def results() -> Results:
     return siegel_like()
 
 
+@cache
+def siegel_page(nasty: str = "") -> str:
+    """Render this trial once for all files of tests that read its page."""
+    return render_report(siegel_like(nasty=nasty, name=nasty) if nasty else siegel_like())
+
+
 @pytest.fixture(scope="module")
-def page(results) -> str:
-    return render_report(results)
+def page() -> str:
+    return siegel_page()
 
 
 def test_page_is_well_formed_and_ids_are_unique(page):
@@ -445,7 +452,7 @@ def test_nothing_is_fetched(page):
 
 def test_text_from_tables_is_escaped_and_shown_as_it_is():
     """Issue 6: names, titles, reasons and warnings with markup, quotes and dollar signs in them."""
-    page = render_report(siegel_like(nasty=NASTY, name=NASTY))
+    page = siegel_page(NASTY)
     assert "<script>alert" not in page
     reader = read(page)
     scripts = [t for t, _ in reader.tags if t == "script"]
