@@ -17,9 +17,7 @@ STUDY = Path(__file__).parents[1] / "examples" / "stages" / "study.toml"
 def results(connectrial_data, tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("CONNECTRIAL_DATA", str(connectrial_data))
-    found = run_plan(
-        plan_study(load_study(STUDY)), tmp_path_factory.mktemp("stages") / "out", n_jobs=2
-    )
+    found = run_plan(plan_study(load_study(STUDY)), tmp_path_factory.mktemp("stages") / "out")
     patch.undo()
     return found
 
