@@ -185,6 +185,23 @@ def test_no_checklist_of_imaging_without_images_and_none_of_trials_passes_for_an
     assert "written for" not in scanned
 
 
+@pytest.mark.parametrize(("left", "status"), [(88.0, "Methods"), (None, "not stated")])
+def test_regressors_that_nobody_used_are_not_said_to_be_stated(left, status):
+    """The strategy has a default, which ready-made series never see."""
+    from connectrial.report.blocks import Section
+    from connectrial.report.checklists import checklists_section
+
+    quality = pd.DataFrame({"remaining_df": [left]}, dtype=float)
+    found = _results(
+        study={"denoising": {"strategy": "36P"}},
+        tables={"scans": pd.DataFrame({"subject": ["a"]}), "quality": quality},
+    )
+    section = checklists_section(found, [Section(key="methods", title="Methods")])
+    rows = [cells for _, cells in section.blocks[0].blocks[1].table.rows]
+    (where,) = [cells[2] for cells in rows if cells[1].text.startswith("Nuisance regressors")]
+    assert (where.links[0][0] if where.links else where.text) == status
+
+
 def test_baseline_and_periods_say_what_was_recorded():
     from connectrial.report.trial_tables import people_tables
 

@@ -132,6 +132,12 @@ def _has(results: Results, what: str) -> bool:
         return value not in (None, "", [], {}, ())
     if kind == "table":
         return len(results.tables.get(name, ())) > 0
+    if kind == "column":
+        table, _, column = name.partition(".")
+        known = results.tables.get(table)
+        return known is not None and column in known and bool(known[column].notna().any())
+    if kind == "role":
+        return bool((results.estimates["role"] == name).any())
     if kind == "analysis":
         return any(result.what == name for result in results.analyses)
     if kind == "tests":
