@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 
 from connectrial import load_study, plan_study, run_plan
-from tiny import PARCELS, series_path
+from tiny import PARCELS, series_path, write_tiny
 
 
 def rename_series(study: Path, name, *, header: bool = True) -> None:
@@ -40,24 +41,34 @@ FORMS = {
 }
 
 
-def network_fc(study: Path, out: Path) -> pd.DataFrame:
+def network_fc(study: Path, out: Path) -> pd.Series:
+    """Run a study as far as its network FC: no analysis is asked about here."""
     plan = plan_study(load_study(study))
     assert plan.problems == ()
-    results = run_plan(plan, out)
+    results = run_plan(replace(plan, analyses=()), out)
     assert results is not None
     return results.tables["network_fc"].set_index(["subject", "session", "outcome"])["fc_z"]
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> tuple[Path, pd.Series]:
+    """The results of the tiny trial under its own names, and its network FC."""
+    folder = tmp_path_factory.mktemp("plain")
+    found = network_fc(write_tiny(folder / "tiny"), folder / "out")
+    assert len(found) > 60
+    return folder / "out", found
+
+
 @pytest.mark.parametrize("form", FORMS)
-def test_series_of_other_tools(tiny, tmp_path, form):
-    expected = network_fc(tiny, tmp_path / "plain")
+def test_series_of_other_tools(plain, tiny, tmp_path, form):
+    _, expected = plain
     rename_series(tiny, FORMS[form])
     found = network_fc(tiny, tmp_path / "other")
     pd.testing.assert_series_equal(expected, found, rtol=0, atol=0)
 
 
-def test_halfpipe_series_without_a_header_take_their_names_from_a_table(tiny, tmp_path):
-    expected = network_fc(tiny, tmp_path / "plain")
+def test_halfpipe_series_without_a_header_take_their_names_from_a_table(plain, tiny, tmp_path):
+    _, expected = plain
     rename_series(
         tiny,
         lambda s, e: (
@@ -131,10 +142,10 @@ def test_an_excel_sheet_with_dates_through_a_column_map(tiny, tmp_path):
     assert "2026-03-01" in about[0]
 
 
-def test_old_matrices_of_xcp_d(tiny, tmp_path):
-    expected = network_fc(tiny, tmp_path / "plain")
+def test_old_matrices_of_xcp_d(plain, tiny, tmp_path):
+    out, expected = plain
     data = tmp_path / "old" / "data"
-    for path in (tmp_path / "plain").rglob("*relmat.tsv"):
+    for path in out.rglob("*relmat.tsv"):
         subject, session = path.parts[-4], path.parts[-3]
         name = f"{subject}_{session}_task-rest_space-X_atlas-Tiny_measure-pearsoncorrelation_conmat.tsv"
         target = data / subject / session / "func" / name
