@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -305,7 +306,7 @@ def test_bad_matrices_are_put_aside_with_their_reason(tmp_path, change, message)
     study.write_text(text)
     plan = plan_study(load_study(study))
     assert plan.problems == ()
-    results = run_plan(plan, tmp_path / "out")
+    results = run_plan(replace(plan, analyses=()), tmp_path / "out")
     scans = results.tables["scans"]
     assert message in scans.loc[0, "reason"]
     assert scans.loc[1:, "included"].all()
