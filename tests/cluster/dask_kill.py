@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from distributed import LocalCluster
@@ -36,7 +37,7 @@ def main() -> None:
                 time.sleep(0.001)
 
         threading.Thread(target=kill, daemon=True).start()
-        plan = plan_study(load_study(study))
+        plan = replace(plan_study(load_study(study)), analyses=())  # sessions are what is spread
         run_plan(plan, out, scheduler=cluster.scheduler_address, say=print)
 
 

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -156,7 +157,7 @@ def test_dask_workers_that_are_killed_in_mid_run_cost_nothing_but_time(tmp_path)
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "killed a worker after" in done.stdout
-    run_plan(plan_study(load_study(study)), tmp_path / "plain")
+    run_plan(replace(plan_study(load_study(study)), analyses=()), tmp_path / "plain")
     tables = sorted((tmp_path / "plain" / "group").glob("*.tsv"))
     assert len(tables) > 10
     for table in tables:
