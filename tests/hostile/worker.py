@@ -55,13 +55,19 @@ def through_reader(door: str, path: Path) -> tuple[str, str]:
 
 def through_command(words: tuple[str, ...], study: Path, out: Path) -> tuple[str, str]:
     from connectrial import cli
+    from without_pictures import without_pictures
 
     given = [*words, str(study), *([str(out)] if words[0] == "run" else [])]
     said, complained = io.StringIO(), io.StringIO()
     code: object = None
     old, sys.argv = sys.argv, ["connectrial", *given]
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complained):
+        # As PDF and PNG such text is drawn in test_identifiers.py.
+        with (
+            without_pictures(),
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(complained),
+        ):
             cli.main()
     except SystemExit as stopped:
         code = stopped.code
@@ -144,6 +150,7 @@ def main() -> None:
 
     import connectrial.run
     import connectrial.run.describing  # noqa: F401
+    import without_pictures  # noqa: F401
     from hostile.corpus import BY_ID
 
     signal.signal(signal.SIGALRM, _stop)
