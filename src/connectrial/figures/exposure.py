@@ -196,6 +196,8 @@ def _name_scans(ax: Axes, scans_h: Mapping[str, float]) -> bool:
                 fontsize=8, color=MUTED,
             )  # fmt: skip
         return True
+    # Names that stand along their lines stand above the curves.
+    ax.set_ylim(top=ax.get_ylim()[1] * (1.3 if scans_h else 1.0))
     for name, hours in scans_h.items():
         ax.text(
             hours, 1.0, f" {name}", transform=ax.get_xaxis_transform(), rotation=90,

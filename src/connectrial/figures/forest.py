@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLUMNS = (0.0, 0.53, 0.66)  # where the numbers beside the drawing start
+_USUAL, _LETTER = 28, 0.018  # letters before the p that have room, and what each more takes
 
 
 @styled
@@ -58,16 +59,20 @@ def plot_forest(
     records = rows.to_dict("records")
     places = _places(records)
     depth = places[-1] if places else 0.0
+    long = max((len(_value(row)) for row in records), default=0)
+    more = _LETTER * max(0, long - _USUAL)
     if ax is None:
         _, ax = new_axes(
-            width=9.8, height=1.15 + 0.31 * (depth + 1), columns=2, width_ratios=(1.0, 1.0)
-        )
+            width=9.8 * (1 + more / 2), height=1.15 + 0.31 * (depth + 1), columns=2,
+            width_ratios=(1.0, 1.0 + more),
+        )  # fmt: skip
+    columns = [(x + more if x else x) / (1 + more) for x in _COLUMNS]
     drawing, numbers = ax
     drawing.axvline(0.0, color=MUTED, linewidth=0.9, linestyle=(0, (3, 3)))
     ticks: list[tuple[float, str, bool]] = []
     for row, y in zip(records, places, strict=True):
         _draw_row(drawing, row, y)
-        _write_row(numbers, row, y)
+        _write_row(numbers, row, y, columns=columns)
         if _apart(row) or ("apart" in row and row["label"]):
             ticks.append((y, str(row["label"]), _apart(row)))
     drawing.set_yticks([y for y, *_ in ticks], [label for _, label, _ in ticks])
@@ -82,7 +87,7 @@ def plot_forest(
     drawing.set_xlabel(f"estimate and interval ({unit})" if unit else "estimate and interval")
     numbers.set_xlim(0.0, 1.0)
     numbers.axis("off")
-    for x, head in zip(_COLUMNS, ("estimate [interval]", "p", "df (method)"), strict=True):
+    for x, head in zip(columns, ("estimate [interval]", "p", "df (method)"), strict=True):
         text = numbers.text(x, -0.85, head, fontsize=8, color=MUTED, va="bottom")
         text.set_in_layout(False)
     _legend(drawing, records)
@@ -124,7 +129,11 @@ def _draw_row(ax: Axes, row: dict[Hashable, Any], y: float) -> None:
     )  # fmt: skip
 
 
-def _write_row(ax: Axes, row: dict[Hashable, Any], y: float) -> None:
+def _value(row: dict[Hashable, Any]) -> str:
+    return f"{format_number(row['estimate'])} {format_interval(row['ci_low'], row['ci_high'])}"
+
+
+def _write_row(ax: Axes, row: dict[Hashable, Any], y: float, *, columns: Sequence[float]) -> None:
     declared = bool(row["first"])
     style: dict[str, Any] = {
         "fontsize": 8.5 if declared else 7.5,
@@ -134,8 +143,7 @@ def _write_row(ax: Axes, row: dict[Hashable, Any], y: float) -> None:
     numerator = row["df_numerator"] if row.get("statistic_name") == "F" else None
     df = format_df(row["df"], numerator=numerator)
     method = f"{df} ({named})" if named else "" if df == ABSENT else df
-    value = f"{format_number(row['estimate'])} {format_interval(row['ci_low'], row['ci_high'])}"
-    for x, text in zip(_COLUMNS, (value, format_p(row["p"]), method), strict=True):
+    for x, text in zip(columns, (_value(row), format_p(row["p"]), method), strict=True):
         ax.text(x, y, text, va="center", **style).set_in_layout(False)
 
 
