@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import pandas as pd
 
 from connectrial.figures.numbers import as_float, format_count, format_number
@@ -60,7 +63,7 @@ def _head(measure: str, unit: str) -> str:
     return measure if unit in _OTHER_UNITS else f"{measure} ({unit})"
 
 
-def _cell(row: pd.Series | None) -> Cell:
+def _cell(row: Mapping[Hashable, Any] | None) -> Cell:
     if row is None:
         return Cell(text="–", css="num")
     estimate = as_float(row["estimate"])
