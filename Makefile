@@ -73,7 +73,7 @@ fuzz: $(VENV)/.installed-fuzz  ## mutations of every input file against its pars
 # Other Pythons, fetched by uv where they are not there: make package PYTHONS="3.11 3.14"
 PYTHONS ?= 3.11 3.12 3.13 3.14
 package: $(VENV)/.installed-package  ## wheel and sdist, installed and tried in empty environments
-	$(VENV)/bin/python packaging/check_package.py $(PYTHONS:%=--python %)
+	$(VENV)/bin/python packaging/check_package.py $(PYTHONS:%=--python %) --oldest 3.11
 
 clean:  ## remove what was made here, the environment too
 	rm -rf $(VENV) bench/.cells demo-trial build dist docs/_build docs/generated docs/gallery

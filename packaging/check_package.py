@@ -75,15 +75,24 @@ def build(folder: Path) -> Path:
     return wheel
 
 
-def try_on(version: str, wheel: Path, folder: Path) -> bool:
+def try_on(version: str, wheel: Path, folder: Path, *, oldest: bool = False) -> bool:
+    """Install the wheel with the newest dependencies, or the oldest admitted, and try it."""
     uv = (sys.executable, "-m", "uv")
-    home = folder / f"python{version}"
+    home = folder / f"python{version}{'-oldest' if oldest else ''}"
     made = subprocess.run([*uv, "venv", "--quiet", "--python", version, str(home)], check=False)
     if made.returncode:
         say(f"Python {version}: not there, and cannot be fetched; nothing was tried on it")
         return False
     python = home / "bin" / "python"
-    call(*uv, "pip", "install", "--quiet", "--python", python, wheel)
+    install = (*uv, "pip", "install", "--quiet", "--python", python)
+    if oldest:
+        listed = folder / "oldest.txt"
+        lowest = ("--resolution", "lowest-direct", "--python-version", version)
+        call(*uv, "pip", "compile", "--quiet", *lowest, ROOT / "pyproject.toml", "-o", listed)
+        call(*install, "-r", listed)
+        call(*install, "--no-deps", wheel)
+    else:
+        call(*install, wheel)
     program = home / "bin" / "connectrial"
     for words in TRIED:
         if not call(program, *words):
@@ -93,11 +102,12 @@ def try_on(version: str, wheel: Path, folder: Path) -> bool:
     began = time.monotonic()
     call(program, "demo", home / "demo", "--n-jobs", "1")
     lasted = time.monotonic() - began
-    (page,) = (home / "demo").rglob("report.html")
+    (page,) = (home / "demo" / "results").glob("report.html")
     n = len(call(*uv, "pip", "list", "--python", python).splitlines()) - 2
     say(
-        f"{call(python, '--version')}: installed with {n} packages, {len(TRIED) + 1} commands tried; "
-        f"demo in {lasted:.0f} s, report of {page.stat().st_size / 1e6:.1f} MB"
+        f"{call(python, '--version')}: installed with {n} packages"
+        f"{', the oldest that pyproject.toml admits' if oldest else ''}, {len(TRIED) + 1} commands "
+        f"tried; demo in {lasted:.0f} s, report of {page.stat().st_size / 1e6:.1f} MB"
     )
     return True
 
@@ -105,6 +115,7 @@ def try_on(version: str, wheel: Path, folder: Path) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--python", action="append", help="version, such as 3.12; repeat")
+    parser.add_argument("--oldest", help="version on which the oldest dependencies are tried too")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -112,6 +123,8 @@ def main() -> None:
         versions = given.python or [f"{sys.version_info[0]}.{sys.version_info[1]}"]
         if not sum(try_on(version, wheel, folder) for version in versions):
             raise SystemExit("the wheel was tried on no Python")
+        if given.oldest:
+            try_on(given.oldest, wheel, folder, oldest=True)
 
 
 if __name__ == "__main__":

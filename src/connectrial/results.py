@@ -201,7 +201,8 @@ def as_schema(table: pd.DataFrame) -> pd.DataFrame:
         elif column in ("family_size", "n_subjects", "n_observations"):
             typed[column] = pd.to_numeric(table[column]).astype("Int64")
         else:
-            typed[column] = pd.to_numeric(table[column]).astype("float64")
+            # Text as Python reads it, to the last digit; pandas before 3.1 is off by one in some.
+            typed[column] = table[column].astype("object").astype("float64")
     return pd.DataFrame(typed, columns=list(COLUMNS))
 
 

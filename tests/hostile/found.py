@@ -15,6 +15,11 @@ MATRICES: dict[str, tuple[bytes | str, str, str]] = {
         "InputError",
         "cells|number|square|names",
     ),
+    "one cell under one name, and neither a number": (
+        "-1{HOMEHOME{0.04040460495\nnaninf\u00e9truetrue",
+        "InputError",
+        "must be square; this one has 0 rows and 0 columns|cells|number",
+    ),
 }
 PARCELS: dict[str, tuple[bytes | str, str, str]] = {
     "a column called n/a": ("n/a\nred\n", "InputError", "neither parcel names"),

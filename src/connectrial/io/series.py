@@ -337,7 +337,7 @@ def _square(text: NumberText, *, infinite: bool) -> tuple[Sequence[str] | None, 
     else:
         names = names[1:]
         values = parse_numbers(text, skip=1, infinite=infinite)
-    if values.shape[0] != values.shape[1]:
+    if values.shape[0] != values.shape[1] or not values.size:
         raise InputError(
             f"{text.path}: a matrix must be square; this one has {values.shape[0]} rows and "
             f"{values.shape[1]} columns of numbers"
