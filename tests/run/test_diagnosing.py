@@ -25,7 +25,7 @@ def test_residuals_and_influence_are_those_of_the_model(tiny):
     fc = one.rows[["subject", "visit"]].astype(str)
     person = fc["subject"].map({name: rng.normal(0, 0.1) for name in fc["subject"].unique()})
     fc = fc.assign(outcome=one.outcome, fc_z=person + rng.normal(0.3, 0.1, len(fc)))
-    result = analyse_network(one, fc, [], seed=1)
+    result = analyse_network(one, fc, [], seed=1, units={})
     said, tables = diagnose_primary([one, replace(one, role="secondary")], [result], fc)
     assert said == [result]
     residuals, influence = tables["residuals"], tables["influence"]
@@ -62,7 +62,7 @@ def test_a_check_that_cannot_be_made_is_said(tiny, monkeypatch):
     rows = one.rows[["subject", "visit"]].astype(str)
     rng = np.random.default_rng(5)
     fc = rows.assign(outcome=one.outcome, fc_z=rng.normal(0.3, 0.1, len(rows)))
-    result = analyse_network(one, fc, [], seed=1)
+    result = analyse_network(one, fc, [], seed=1, units={})
 
     def refuse(_fit):
         raise ModelError("leave_one_out: nobody can be left out")
