@@ -205,7 +205,7 @@ def _choose_kind(survey: FuncFiles, groups: Mapping[str, list[FuncFile]], kind: 
         return None
     if len(present) > 1:
         survey.notes.append(
-            f"{survey.root}: there are {' and '.join(present)}; {present[0]} are read "
+            f"{survey.root.name}: there are {' and '.join(present)}; {present[0]} are read "
             f"([data] kind = {present[1]!r} takes the others)"
         )
     return present[0]
@@ -296,7 +296,7 @@ def _without_native_surfaces(
         )
     else:
         survey.notes.append(
-            f"{survey.root}: {len(native)} surface files in space fsnative (each person's own mesh) "
+            f"{survey.root.name}: {len(native)} surface files in space fsnative (each person's own mesh) "
             "are passed over"
         )
     return [file for file in files if file not in native]
@@ -385,10 +385,10 @@ def _missing_parts(survey: FuncFiles, scans: Sequence[Scan], chosen: str) -> lis
     notes = []
     for what, those in lacking.items():
         if those and len(those) == len(scans):
-            notes.append(f"{survey.root}: no scan has a {what}")
+            notes.append(f"{survey.root.name}: no scan has a {what}")
         elif those:
             shown = ", ".join(those[:5]) + (" ..." if len(those) > 5 else "")
             notes.append(
-                f"{survey.root}: {len(those)} of {len(scans)} scans lack a {what}: {shown}"
+                f"{survey.root.name}: {len(those)} of {len(scans)} scans lack a {what}: {shown}"
             )
     return notes

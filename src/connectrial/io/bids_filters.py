@@ -159,7 +159,7 @@ def keep_filtered(
         files = kept
     if files and len(files) < n_before:
         survey.notes.append(
-            f"{survey.root}: {n_before - len(files)} of {n_before} files do not pass the filters"
+            f"{survey.root.name}: {n_before - len(files)} of {n_before} files do not pass the filters"
         )
     return files
 
