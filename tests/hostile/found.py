@@ -15,6 +15,11 @@ MATRICES: dict[str, tuple[bytes | str, str, str]] = {
         "InputError",
         "cells|number|square|names",
     ),
+    "lines of one cell that is no number, of an old Macintosh": (
+        b'../.."{{M{{\r"{{\r{{\r"{{\r{{\r{{\x1d"{{\r{{\r[[{{\r"{{\r[[',
+        "InputError",
+        "cells|number|square",
+    ),
     "one cell under one name, and neither a number": (
         "-1{HOMEHOME{0.04040460495\nnaninf\u00e9truetrue",
         "InputError",

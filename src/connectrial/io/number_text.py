@@ -203,7 +203,8 @@ def _even(text: NumberText) -> bool:
 
 
 def _column(text: NumberText, position: int) -> str:
-    return repr(text.header[position]) if text.header else str(position + 1)
+    names = text.header or ()
+    return repr(names[position]) if position < len(names) else str(position + 1)
 
 
 def _check_rows(text: NumberText) -> None:
