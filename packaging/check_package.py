@@ -8,6 +8,7 @@ Interpreters are found, or fetched, by uv. Needs the packages build and uv.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tarfile
@@ -42,7 +43,10 @@ def say(*words: object) -> None:
 
 
 def call(*words: object) -> str:
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
+    # The wheel is tried, and nothing that the caller's environment would put before it.
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    words = tuple(map(str, words))
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=bare)
     if done.returncode:
         raise SystemExit(f"{' '.join(map(str, words))}\n{done.stdout}{done.stderr}")
     return done.stdout.strip()

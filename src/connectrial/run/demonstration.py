@@ -211,13 +211,14 @@ def _summary(
     agreement: list[tuple[str, float]],
 ) -> str:
     covered, total = int(truth["covered"].sum()), len(truth)
-    planned = trial.truth.set_index(["model", "term"])["value"].get(("response", "n_responders"))
+    known = trial.truth
+    planned = known.loc[(known["model"] == "response") & (known["term"] == "n_responders"), "value"]
     endpoints = results.tables["endpoints"]
     met = endpoints.loc[endpoints["endpoint"] == "response", "met"].dropna().astype(bool)
     lines = [
         f"{covered} of {total} intervals hold the true value (95 % of many would).",
         f"Responders: {int(met.sum())} of {len(met)} with a score"
-        + ("" if planned is None else f"; simulated: {int(planned)}")
+        + ("" if planned.empty else f"; simulated: {int(planned.iloc[0])}")
         + ".",
     ]
     if agreement:
