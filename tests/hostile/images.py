@@ -177,6 +177,10 @@ def header_field(name: str, value: object, position: int | None = None) -> Calla
     return change
 
 
+def intercept_lost(content: bytes) -> bytes:
+    return header_field("scl_inter", NAN)(header_field("scl_slope", 2.0)(content))
+
+
 def laughing(content: bytes) -> bytes:
     """Declare entities before the header's root, in place of a piece of its own."""
     start = content.index(b"<CIFTI")
@@ -199,6 +203,7 @@ DENSE: list[tuple[str, Change, str, str]] = [
     ("numbers begin at 2^62", header_field("vox_offset", 2**62), BAD, "missing|truncated|contradict|damaged"),
     ("numbers begin before the file", header_field("vox_offset", -8), BAD, "no CIFTI header"),
     ("unknown data type", header_field("datatype", 4321), BAD, "damaged"),
+    ("an intercept that is no number", intercept_lost, BAD, "damaged .*intercept"),
     ("complex numbers", header_field("datatype", 32), BAD, "plain numbers"),
     ("a billion laughs", laughing, BAD, "entities"),
     ("version 1", xml(r"<CIFTI [^>]*>", '<CIFTI Version="1">'), BAD, "version"),

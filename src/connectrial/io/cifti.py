@@ -133,6 +133,8 @@ def read_cifti_header(
         If the file is absent, compressed, damaged, no CIFTI-2, of another form, or shorter or
         longer than its header says.
     """
+    from nibabel.spatialimages import HeaderDataError
+
     header, xml = _read_head(path)
     matrix = parse_header(xml, path)
     sizes = [int(size) for size in header["dim"]]
@@ -155,7 +157,7 @@ def read_cifti_header(
         raise InputError(f"{path}: values must be plain numbers; this file holds {dtype}")
     try:
         slope, intercept = header.get_slope_inter()
-    except ValueError as error:
+    except (HeaderDataError, ValueError) as error:
         raise InputError(f"{path}: the NIfTI-2 header is damaged ({error})") from error
     seconds, note = repetition_time_in(matrix, path) if columns == "series" else (None, None)
     known = CiftiHeader(
